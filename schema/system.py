@@ -1,0 +1,65 @@
+"""Tables that the product's functions rest on: jobs, receipts, pulses, secrets."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from schema.document import NEW, Document, index, table
+from schema.values import Id, Millis
+
+JobState: TypeAlias = Literal["queued", "leased", "succeeded", "dead", "cancelled"]
+
+
+@table("jobs")
+class Job(Document, frozen=True, kw_only=True):
+    """Durable work. `attempt` is the fencing token: only the holder of the latest attempt may settle.
+
+    `due_at` is the next moment at which a worker should look: when to start, or when the lease ends.
+    `subject` names the document that the work is about, `arguments` is JSON.
+    """
+
+    id: Id[Job] = NEW
+    kind: str
+    subject: str
+    arguments: str
+    state: JobState
+    attempt: int
+    max_attempts: int
+    due_at: Millis
+    created_at: Millis
+    worker: str | None = None
+    reason: str | None = None
+    settled_at: Millis | None = None
+
+    by_state_and_due = index("state", "due_at")
+    by_subject = index("subject", "created_at")
+
+
+@table("receipts", expires_by="expires_at")
+class Receipt(Document, frozen=True, kw_only=True):
+    """The stored result of a client's numbered mutation: a resent request is answered, not run again.
+
+    The id is `session:request`. `caller` is who asked: nobody else may read the result. `value` is encoded JSON.
+    """
+
+    id: Id[Receipt] = NEW
+    caller: str
+    value: str
+    expires_at: Millis
+
+
+@table("pulses")
+class Pulse(Document, frozen=True, kw_only=True):
+    """A process's own heartbeat, written so that it comes back through the change feed and moves the log's position."""
+
+    id: Id[Pulse] = NEW
+    beat: int
+    at: Millis
+
+
+@table("secrets")
+class Secret(Document, frozen=True, kw_only=True):
+    """A random key made at first start and shared by all processes, as hexadecimal text."""
+
+    id: Id[Secret] = NEW
+    key: str

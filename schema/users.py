@@ -1,0 +1,36 @@
+"""People: members with their balance, and those among them who moderate."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from schema.document import NEW, Document, index, table
+from schema.values import Id, Millis
+
+
+@table("users")
+class User(Document, frozen=True, kw_only=True):
+    """A member. `credits` is the fast balance; the ledger is its proof."""
+
+    id: Id[User] = NEW
+    user_id: str
+    credits: Annotated[int, msgspec.Meta(ge=0)]
+    created_at: Millis
+    updated_at: Millis
+    polar_customer_id: str | None = None
+
+    by_user_id = index("user_id", unique=True)
+    by_polar_customer = index("polar_customer_id")
+
+
+@table("admins")
+class AdminRole(Document, frozen=True, kw_only=True):
+    """Holding this row is being an administrator."""
+
+    id: Id[AdminRole] = NEW
+    user_id: str
+    created_at: Millis
+
+    by_user_id = index("user_id", unique=True)

@@ -1,0 +1,1 @@
+"""The store on MongoDB: the one place where documents meet the database."""

@@ -1,0 +1,60 @@
+"""Change stream events as write sets: the keys under which each document was found before and after.
+
+Invariant: every index key that a commit changed, or whose document it changed, is in its write set; where the images are
+missing the whole table is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+from schema.document import TABLES, Table
+from schema.keys import BY_ID, key_of
+from schema.readset import Commit, Touch, WriteSet, united
+from server.store.codec import timestamp
+
+RawDocument = dict[str, Any]
+
+DOCUMENT_EVENTS = frozenset({"insert", "update", "replace", "delete"})
+EVERYTHING = WriteSet(tables=frozenset(TABLES))
+
+
+def pipeline() -> list[RawDocument]:
+    """The stream of a whole database: both images, cut down to what the indexes need."""
+    needed = {name for table in TABLES.values() for index in table.indexes.values() for name in index.wire_fields} | {"_id"}
+    images = {f"{image}.{name}": 1 for image in ("fullDocument", "fullDocumentBeforeChange") for name in sorted(needed)}
+    shown = {"operationType": 1, "ns": 1, "documentKey": 1, "clusterTime": 1, **images}
+    return [{"$project": shown}]
+
+
+def commits(events: Sequence[RawDocument]) -> list[Commit]:
+    """Events in order as commits: one for each cluster time, since a transaction's events share theirs."""
+    grouped: Iterator[tuple[Any, Iterable[RawDocument]]] = groupby(events, key=lambda event: event["clusterTime"])
+    return [Commit(timestamp(time), united(write_set(event) for event in group)) for time, group in grouped]
+
+
+def write_set(event: RawDocument) -> WriteSet:
+    """What one event touched."""
+    kind = event["operationType"]
+    if kind not in DOCUMENT_EVENTS:
+        name = event.get("ns", {}).get("coll")
+        return WriteSet(tables=frozenset({name})) if name in TABLES else EVERYTHING
+    table = TABLES.get(event["ns"]["coll"])
+    if table is None:
+        return WriteSet()
+    before, after = event.get("fullDocumentBeforeChange"), event.get("fullDocument")
+    if (kind != "insert" and before is None) or (kind != "delete" and after is None):
+        return WriteSet(tables=frozenset({table.name}))
+    try:
+        found = (*_touches(table, before), *_touches(table, after))
+    except TypeError:  # an edit by hand has put something into an indexed field that no document of ours can hold
+        return WriteSet(tables=frozenset({table.name}))
+    return WriteSet(frozenset((*found, Touch(table.name, BY_ID, key_of(event["documentKey"]["_id"])))))
+
+
+def _touches(table: Table, image: RawDocument | None) -> Iterator[Touch]:
+    if image is not None:
+        for index in table.indexes.values():
+            yield Touch(table.name, index.name, index.key(image))

@@ -1,0 +1,58 @@
+"""What the driver raises, as this product's own errors. The only place that knows MongoDB's error codes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pymongo.errors import ConnectionFailure, DuplicateKeyError, ExecutionTimeout, OperationFailure, PyMongoError
+
+from schema.errors import NotUnique, SnapshotGone, StoreUnavailable, WriteConflict
+
+WRITE_CONFLICT = 112
+NO_SUCH_TRANSACTION = 251
+SNAPSHOT_TOO_OLD = 239
+SNAPSHOT_UNAVAILABLE = 246
+HISTORY_LOST = frozenset({280, 286})
+"""ChangeStreamFatalError, ChangeStreamHistoryLost."""
+NOT_NOW = frozenset({6, 7, 89, 91, 189, 262, 9001, 10058, 10107, 11600, 11602, 13388, 13435, 13436})
+"""Network trouble, stepping down, shutting down, out of time: the same request may succeed later."""
+TRANSIENT = "TransientTransactionError"
+COMMIT_UNKNOWN = "UnknownTransactionCommitResult"
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise our error in place of the driver's; what is unknown passes through unchanged."""
+    try:
+        yield
+    except PyMongoError as error:
+        ours = meaning(error)
+        if ours is None:
+            raise
+        raise ours from error
+
+
+def meaning(error: PyMongoError) -> Exception | None:
+    """Our error for the driver's, or None where it is a mistake of ours."""
+    if isinstance(error, DuplicateKeyError):
+        details = error.details or {}
+        return NotUnique(_table(str(details.get("errmsg", ""))), ", ".join(details.get("keyPattern", {})))
+    if isinstance(error, OperationFailure) and not isinstance(error, ExecutionTimeout):
+        if error.code in (SNAPSHOT_TOO_OLD, SNAPSHOT_UNAVAILABLE):
+            return SnapshotGone(f"code {error.code}")
+        if error.code in (WRITE_CONFLICT, NO_SUCH_TRANSACTION):
+            return WriteConflict(f"code {error.code}")
+        if error.code in NOT_NOW:
+            return StoreUnavailable(f"code {error.code}")
+        return WriteConflict(f"code {error.code}") if error.has_error_label(TRANSIENT) else None
+    if isinstance(error, ConnectionFailure | ExecutionTimeout) or error.timeout:
+        return StoreUnavailable(type(error).__name__)
+    return None
+
+
+def _table(message: str) -> str:
+    """The collection named in a duplicate key message: `... collection: app.users index: ...`."""
+    _, _, rest = message.partition("collection: ")
+    namespace = rest.split(" ", 1)[0]
+    return namespace.partition(".")[2] or "a table"

@@ -1,0 +1,65 @@
+"""The process's pulse: a small write that comes back through the feed, so that the log's position moves in quiet times too.
+
+Snapshots are kept for minutes only; a position that stood still would become unreadable. The pulse also measures the feed's
+lag end to end, which is what readiness means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import pymongo
+from pymongo.errors import PyMongoError
+
+from schema.document import table_of
+from schema.system import Pulse as PulseDocument
+from schema.values import Millis
+from server.store.mongo import MongoStore
+
+QUIET_S = 5.0
+DEADLINE_S = 5.0
+
+log = logging.getLogger("anime.feed")
+
+
+class Pulse:
+    """Writes a beat when the feed was quiet for a while, or at once when somebody waits for the position to move."""
+
+    def __init__(self, store: MongoStore, name: str, clock: Callable[[], Millis]) -> None:
+        self._store, self._name, self._clock = store, name, clock
+        self._wanted = asyncio.Event()
+        self.beats = 0
+
+    def __repr__(self) -> str:
+        return f"<Pulse {self._name}, {self.beats} beats>"
+
+    def nudge(self) -> None:
+        """Beat as soon as possible."""
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Beat for ever. A database that is away is tried again at the next beat."""
+        while True:
+            try:
+                async with asyncio.timeout(QUIET_S):
+                    await self._wanted.wait()
+            except TimeoutError:
+                pass
+            self._wanted.clear()
+            try:
+                with pymongo.timeout(DEADLINE_S):
+                    await self._beat()
+            except PyMongoError as error:
+                log.warning("pulse missed: %s", type(error).__name__, extra={"action": "feed.pulse"})
+                await asyncio.sleep(0.2)
+
+    async def _beat(self) -> None:
+        self.beats += 1
+        now = self._clock()
+        await self._store.database[table_of(PulseDocument).name].update_one(
+            {"_id": self._name},
+            {"$set": {"beat": self.beats, "at": now}, "$setOnInsert": {"_creationTime": now}},
+            upsert=True,
+        )

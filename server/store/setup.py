@@ -1,0 +1,118 @@
+"""Collections, validators, indexes and images as the schema declares them; and what in a database differs from it.
+
+Invariant: safe to run twice and beside running processes; nothing is dropped, what should not be there is reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import CollectionInvalid, OperationFailure
+
+from schema.document import TABLES, Index, Table
+from server.store.validators import validator
+
+RawDocument = dict[str, Any]
+
+NAMESPACE_EXISTS = 48
+
+
+class Drift(msgspec.Struct, frozen=True):
+    """One difference between the database and the schema that a person should look at."""
+
+    table: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.table}: {self.what}"
+
+
+class SetupReport(msgspec.Struct, frozen=True):
+    """What was done, a line each, and what was left alone."""
+
+    done: Sequence[str]
+    drift: Sequence[Drift]
+
+
+async def set_up(database: AsyncDatabase[RawDocument]) -> SetupReport:
+    """Bring the database to the schema and report what differs without touching it."""
+    done: list[str] = []
+    drift: list[Drift] = []
+    existing = {each["name"]: each async for each in await database.list_collections()}
+    for table in TABLES.values():
+        done += await _collection(database, table, existing.get(table.name))
+        more, differs = await _indexes(database, table)
+        done += more
+        drift += differs
+    unknown = sorted(set(existing) - set(TABLES) - {name for name in existing if name.startswith("system.")})
+    drift += [Drift(name, "is not in the schema") for name in unknown]
+    return SetupReport(done, drift)
+
+
+async def _collection(database: AsyncDatabase[RawDocument], table: Table, existing: Mapping[str, Any] | None) -> list[str]:
+    wanted: RawDocument = {
+        "validator": validator(table.document),
+        "validationLevel": "strict",
+        "validationAction": "error",
+        "changeStreamPreAndPostImages": {"enabled": True},
+    }
+    if existing is None:
+        try:
+            await database.create_collection(table.name, check_exists=False, **wanted)
+        except (CollectionInvalid, OperationFailure) as error:
+            if isinstance(error, OperationFailure) and error.code != NAMESPACE_EXISTS:
+                raise
+        else:
+            return [f"created {table.name}"]
+    options = (existing or {}).get("options", {})
+    if all(options.get(name) == value for name, value in wanted.items()):
+        return []
+    await database.command({"collMod": table.name, **wanted})
+    return [f"updated the rules of {table.name}"]
+
+
+async def _indexes(database: AsyncDatabase[RawDocument], table: Table) -> tuple[list[str], list[Drift]]:
+    wanted = _specifications(table)
+    present = {each["name"]: each async for each in await database[table.name].list_indexes() if each["name"] != "_id_"}
+    done: list[str] = []
+    drift: list[Drift] = []
+    for name, (keys, options) in wanted.items():
+        if name not in present:
+            await database[table.name].create_index(list(keys.items()), name=name, **options)
+            done.append(f"created the index {table.name}.{name}")
+        elif not _same(present[name], keys, options):
+            drift.append(Drift(table.name, f"the index {name} differs from the schema; drop it and migrate again"))
+    drift += [Drift(table.name, f"the index {name} is not in the schema") for name in sorted(set(present) - set(wanted))]
+    return done, drift
+
+
+def _specifications(table: Table) -> dict[str, tuple[dict[str, int], RawDocument]]:
+    """Every index of a table: one to read by, ending with the id, and one for each constraint."""
+    found: dict[str, tuple[dict[str, int], RawDocument]] = {}
+    for name, index in table.indexes.items():
+        found[name] = ({**dict.fromkeys(index.wire_fields, 1), "_id": 1}, {})
+        constraint = _constraint(table, index)
+        if constraint is not None:
+            found[f"{name}_unique"] = (dict.fromkeys(index.wire_fields, 1), constraint)
+    if table.ttl_field is not None:
+        found[f"expires_by_{table.ttl_field}"] = ({table.ttl_field: 1}, {"expireAfterSeconds": 0})
+    return found
+
+
+def _constraint(table: Table, index: Index) -> RawDocument | None:
+    if index.unique:
+        return {"unique": True}
+    if index.unique_when is None:
+        return None
+    field, value = index.unique_when
+    names = dict(zip(table.document.__struct_fields__, table.document.__struct_encode_fields__, strict=True))
+    return {"unique": True, "partialFilterExpression": {names[field]: value}}
+
+
+def _same(present: Mapping[str, Any], keys: dict[str, int], options: RawDocument) -> bool:
+    return dict(present["key"]) == keys and all(
+        present.get(name) == options.get(name) for name in ("unique", "partialFilterExpression", "expireAfterSeconds")
+    )

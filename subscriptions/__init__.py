@@ -1,0 +1,1 @@
+"""What changed and who cares: the sync protocol, one machine per socket, both without I/O."""

@@ -1,0 +1,73 @@
+"""The log: the newest commits in commit order, and how far that order is complete.
+
+Invariant: every commit above the floor and at or below `position` is in the window, once, in order. What lies at or
+below the floor has been let go of, because the window is bounded or because history was lost.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from operator import attrgetter
+
+from schema.readset import Commit
+from schema.values import Timestamp
+from subscriptions.errors import LogGap
+
+MAX_COMMITS = 10_000
+
+_TS = attrgetter("ts")
+
+
+class Log:
+    """A bounded window of commits. Only appending moves it; who waits for that is not its business."""
+
+    __slots__ = ("_commits", "_floor", "_max_commits", "_position")
+
+    def __init__(self, start: Timestamp, max_commits: int = MAX_COMMITS) -> None:
+        if max_commits < 1:
+            raise ValueError("a log holds at least one commit")
+        self._commits: list[Commit] = []
+        self._max_commits = max_commits
+        self._floor = self._position = start
+
+    def __repr__(self) -> str:
+        return f"<Log at {self._position}, {len(self._commits)} of {self._max_commits} commits since {self._floor}>"
+
+    @property
+    def position(self) -> Timestamp:
+        """Everything at or below it has been appended, or declared lost."""
+        return self._position
+
+    def append(self, commits: Sequence[Commit], position: Timestamp) -> None:
+        """Add commits and say how far the log is complete now. Out of order: `ValueError`, and nothing has changed."""
+        self._check_forward(position)
+        newest = self._position
+        for commit in commits:
+            if not newest < commit.ts <= position:
+                raise ValueError(f"a commit at {commit.ts} cannot follow {newest} in a log that ends at {position}")
+            newest = commit.ts
+        self._commits.extend(commits)
+        self._position = position
+        excess = len(self._commits) - self._max_commits
+        if excess > 0:
+            self._floor = self._commits[excess - 1].ts
+            del self._commits[:excess]
+
+    def since(self, ts: Timestamp) -> Sequence[Commit]:
+        """The commits above `ts`, oldest first. Raises `LogGap` when some of them may have been let go of."""
+        if ts < self._floor:
+            raise LogGap(ts, self._floor)
+        if not self._commits or self._commits[-1].ts <= ts:
+            return ()
+        return self._commits[bisect_right(self._commits, ts, key=_TS) :]
+
+    def gap(self, position: Timestamp) -> None:
+        """Declare that commits up to `position` may be missing; from now on only `since(position)` and above answer."""
+        self._check_forward(position)
+        self._commits.clear()
+        self._floor = self._position = position
+
+    def _check_forward(self, position: Timestamp) -> None:
+        if position < self._position:
+            raise ValueError(f"the log is at {self._position} and cannot go back to {position}")

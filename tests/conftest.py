@@ -1,0 +1,19 @@
+"""Fixtures that everything shares: one real mongod for the whole run, a fresh database for each test that wants one."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from server.store.embedded import EmbeddedMongod
+
+
+@pytest.fixture(scope="session")
+async def mongod_uri() -> AsyncIterator[str]:
+    """The address of a real mongod, a replica set of one, alive for the whole run."""
+    with tempfile.TemporaryDirectory(prefix="anime-mongod-", ignore_cleanup_errors=True) as folder:
+        async with EmbeddedMongod(Path(folder)) as mongod:
+            yield mongod.uri
