@@ -111,9 +111,7 @@ def _part_of(value: object) -> tuple[int, Scalar]:
     raise TypeError(f"a {type(value).__name__} cannot be part of an index key")
 
 
-def index(
-    *fields: str, name: str = "", unique: bool = False, unique_when: tuple[str, Scalar] | None = None
-) -> Index:
+def index(*fields: str, name: str = "", unique: bool = False, unique_when: tuple[str, Scalar] | None = None) -> Index:
     """Declare an index. `unique_when=("is_generated", True)` makes it unique among documents where that holds.
 
     The name defaults to the data model's form, `by_userId_and_createdAt`.

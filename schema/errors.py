@@ -1,13 +1,13 @@
 """What can go wrong while reading and writing documents.
 
-    SchemaError
-    ├── NotFound          the caller named a document that does not exist
-    ├── NotUnique         a unique index refused the document
-    ├── WriteConflict     another transaction was faster; run again
-    ├── BudgetExceeded    the function read more than one call may
-    ├── InvalidCursor     a page position that is not ours or belongs to another query
-    ├── SnapshotGone      the timestamp can no longer (or not yet) be read
-    └── StoreUnavailable  the database does not answer; try again later
+SchemaError
+├── NotFound          the caller named a document that does not exist
+├── NotUnique         a unique index refused the document
+├── WriteConflict     another transaction was faster; run again
+├── BudgetExceeded    the function read more than one call may
+├── InvalidCursor     a page position that is not ours or belongs to another query
+├── SnapshotGone      the timestamp can no longer (or not yet) be read
+└── StoreUnavailable  the database does not answer; try again later
 """
 
 from __future__ import annotations

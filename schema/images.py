@@ -44,7 +44,7 @@ class Image(Document, frozen=True, kw_only=True):
     feature_rejection_reason: str | None = None
 
     by_is_generated = index("is_generated", name="by_is_generated")
-    by_original = index("original_image_id", name="by_originalImageId")
+    by_original = index("original_image_id", unique_when=("is_generated", True))
     by_generation_status = index("generation_status", name="by_generation_status")
     by_is_generated_and_status = index("is_generated", "generation_status", name="by_is_generated_and_status")
     by_user = index("user_id")
@@ -52,4 +52,3 @@ class Image(Document, frozen=True, kw_only=True):
     by_user_and_kind = index("user_id", "is_generated", "created_at")
     by_user_and_status = index("user_id", "generation_status")
     by_featured = index("is_featured", "is_disabled_by_admin", "featured_at")
-    one_result = index("original_image_id", name="one_result_per_original", unique_when=("is_generated", True))

@@ -23,7 +23,9 @@ EVERYTHING = WriteSet(tables=frozenset(TABLES))
 
 def pipeline() -> list[RawDocument]:
     """The stream of a whole database: both images, cut down to what the indexes need."""
-    needed = {name for table in TABLES.values() for index in table.indexes.values() for name in index.wire_fields} | {"_id"}
+    needed = {name for table in TABLES.values() for index in table.indexes.values() for name in index.wire_fields} | {
+        "_id"
+    }
     images = {f"{image}.{name}": 1 for image in ("fullDocument", "fullDocumentBeforeChange") for name in sorted(needed)}
     shown = {"operationType": 1, "ns": 1, "documentKey": 1, "clusterTime": 1, **images}
     return [{"$project": shown}]

@@ -52,7 +52,9 @@ async def set_up(database: AsyncDatabase[RawDocument]) -> SetupReport:
     return SetupReport(done, drift)
 
 
-async def _collection(database: AsyncDatabase[RawDocument], table: Table, existing: Mapping[str, Any] | None) -> list[str]:
+async def _collection(
+    database: AsyncDatabase[RawDocument], table: Table, existing: Mapping[str, Any] | None
+) -> list[str]:
     wanted: RawDocument = {
         "validator": validator(table.document),
         "validationLevel": "strict",
@@ -85,7 +87,9 @@ async def _indexes(database: AsyncDatabase[RawDocument], table: Table) -> tuple[
             done.append(f"created the index {table.name}.{name}")
         elif not _same(present[name], keys, options):
             drift.append(Drift(table.name, f"the index {name} differs from the schema; drop it and migrate again"))
-    drift += [Drift(table.name, f"the index {name} is not in the schema") for name in sorted(set(present) - set(wanted))]
+    drift += [
+        Drift(table.name, f"the index {name} is not in the schema") for name in sorted(set(present) - set(wanted))
+    ]
     return done, drift
 
 

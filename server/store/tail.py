@@ -94,7 +94,11 @@ class Tail:
         self._held = []
         async with self._store.client.start_session(causal_consistency=False) as session:
             opened = await self._command(
-                {"aggregate": 1, "pipeline": [{"$changeStream": stage}, *events.pipeline()], "cursor": {"batchSize": 0}},
+                {
+                    "aggregate": 1,
+                    "pipeline": [{"$changeStream": stage}, *events.pipeline()],
+                    "cursor": {"batchSize": 0},
+                },
                 session,
             )
             cursor = opened["cursor"]["id"]

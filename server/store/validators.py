@@ -18,7 +18,8 @@ def validator(document: type[Document]) -> RawDocument:
         raise TypeError(f"{document.__name__} is not a document")
     dates = {table_of(document).ttl_field}
     properties: RawDocument = {
-        field.encode_name: {"bsonType": "date"} if field.encode_name in dates else _rule(field.type) for field in shape.fields
+        field.encode_name: {"bsonType": "date"} if field.encode_name in dates else _rule(field.type)
+        for field in shape.fields
     }
     required = [field.encode_name for field in shape.fields if not _is_optional(field.type)]
     return {
@@ -52,5 +53,3 @@ def _rule(kind: msgspec.inspect.Type) -> RawDocument:
             return {"bsonType": "number"} | ({} if minimum is None else {"minimum": minimum})
         case _:
             raise TypeError(f"a {type(kind).__name__} cannot be stored")
-
-

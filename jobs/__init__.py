@@ -1,0 +1,1 @@
+"""What must happen later: durable work, done at least once and settled exactly once."""

@@ -1,0 +1,120 @@
+"""`python -m server <command>`: every way to run the product."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+
+from server.config import ConfigurationError, Environment, Settings, read_settings
+from server.logs import set_up_logs
+from server.processes import run_dev, run_web, run_worker, stop_on_signals
+from server.runtime import DATABASE, clock, open_database
+from server.store.embedded_errors import EmbeddedMongodError
+from server.store.setup import set_up
+
+Command = Callable[[Settings, argparse.Namespace], Awaitable[int]]
+
+
+def say(text: str) -> None:
+    """Print to whoever started us."""
+    print(text, flush=True)
+
+
+async def dev(settings: Settings, _: argparse.Namespace) -> int:
+    """Everything in one process tree: database, web, worker, page, identities."""
+    await run_dev(settings, stop_on_signals(), say)
+    return 0
+
+
+async def web(settings: Settings, _: argparse.Namespace) -> int:
+    """Serve clients."""
+    await run_web(settings, stop_on_signals(), say)
+    return 0
+
+
+async def worker(settings: Settings, _: argparse.Namespace) -> int:
+    """Run jobs."""
+    await run_worker(settings, stop_on_signals(), say)
+    return 0
+
+
+async def migrate(settings: Settings, _: argparse.Namespace) -> int:
+    """Create collections, rules and indexes; report what differs from the schema."""
+    async with open_database(settings) as client:
+        report = await set_up(client.get_database(DATABASE))
+    for line in report.done or ["nothing to do"]:
+        say(line)
+    for drift in report.drift:
+        say(f"drift: {drift}")
+    return 0
+
+
+async def token(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Print a development token for a subject."""
+    from server.dev.issuer import DevIssuer
+
+    if not settings.is_development:
+        raise ConfigurationError(
+            "APP_ENV is production, where development tokens do not exist. Set APP_ENV=development."
+        )
+    issuer = DevIssuer.open(f"{settings.public_url}/dev", settings.data_dir)
+    say(issuer.token(arguments.subject, now=clock()))
+    return 0
+
+
+COMMANDS: dict[str, tuple[Command, Environment]] = {
+    "dev": (dev, "development"),
+    "web": (web, "production"),
+    "worker": (worker, "production"),
+    "migrate": (migrate, "production"),
+    "token": (token, "development"),
+}
+
+
+def main() -> int:
+    """Run one command; what a person can mend is said in a sentence and ends with status 2."""
+    parser = argparse.ArgumentParser(prog="python -m server", description="Anime Leak")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    for name, (command, _) in COMMANDS.items():
+        each = commands.add_parser(name, help=(command.__doc__ or "").rstrip("."))
+        if name == "token":
+            each.add_argument("subject", help="whose token, for example alice")
+    arguments = parser.parse_args()
+    command, environment = COMMANDS[arguments.command]
+    status = 2
+    try:
+        settings = read_settings(os.environ, default_environment=environment)
+        set_up_logs(settings.log_format, settings.log_level)
+        status = run(command(settings, arguments))
+    except* (ConfigurationError, EmbeddedMongodError) as group:
+        for error in _leaves(group):
+            print(f"error: {error}", file=sys.stderr)
+    return status
+
+
+def run(work: Awaitable[int]) -> int:
+    """Run to the end on the fastest loop there is."""
+
+    async def whole() -> int:
+        return await work
+
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(whole())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(whole())
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""Settings from the environment: typed, checked at start, and named when missing (contract section 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import msgspec
+
+Environment = Literal["development", "production"]
+LogFormat = Literal["console", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+L = TypeVar("L", bound=str)
+
+ENVIRONMENTS: tuple[Environment, ...] = ("development", "production")
+LOG_FORMATS: tuple[LogFormat, ...] = ("console", "json")
+LOG_LEVELS: tuple[LogLevel, ...] = ("debug", "info", "warning", "error")
+
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  # recognised, not bound to
+PRODUCTION_NEEDS = ("MONGODB_URI", "CLERK_JWT_ISSUER_DOMAIN")
+
+
+class ConfigurationError(Exception):
+    """A variable is missing or wrong; the message names it and says what to do."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that can be set from outside."""
+
+    environment: Environment
+    host: str = "127.0.0.1"
+    port: int = 8000
+    public_url: str
+    data_dir: Path
+    mongodb_uri: str | None = None
+    clerk_issuer: str | None = None
+    admin_user_ids: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
+    max_upload_bytes: int = 20_971_520
+    generation_concurrency: int = 4
+    generation_timeout_s: float = 120.0
+    log_format: LogFormat = "console"
+    log_level: LogLevel = "info"
+
+    @property
+    def local_url(self) -> str:
+        """Where this process reaches itself."""
+        return f"http://{_name(self.host)}:{self.port}"
+
+    @property
+    def is_development(self) -> bool:
+        """Do the conveniences of contract section 6 exist?"""
+        return self.environment == "development"
+
+
+def read_settings(env: Mapping[str, str], *, default_environment: Environment) -> Settings:
+    """The settings that these variables give. Raises `ConfigurationError`."""
+    environment = _choice(env, "APP_ENV", default_environment, ENVIRONMENTS)
+    if environment == "production":
+        missing = [name for name in PRODUCTION_NEEDS if not env.get(name)]
+        if missing:
+            raise ConfigurationError(f"{', '.join(missing)} must be set in production. See the table in README.md.")
+    host, port = env.get("HOST") or "127.0.0.1", _integer(env, "PORT", 8000, 1, 65_535)
+    public_url = (env.get("PUBLIC_URL") or f"http://{_name(host)}:{port}").rstrip("/")
+    if not public_url.startswith(("http://", "https://")):
+        raise ConfigurationError(f"PUBLIC_URL is {public_url!r}; it must begin with http:// or https://.")
+    log_format = _choice(env, "LOG_FORMAT", "console" if environment == "development" else "json", LOG_FORMATS)
+    log_level = _choice(env, "LOG_LEVEL", "info", LOG_LEVELS)
+    origins = _words(env.get("ALLOWED_ORIGINS", ""))
+    return Settings(
+        environment=environment,
+        host=host,
+        port=port,
+        public_url=public_url,
+        data_dir=Path(env.get("DATA_DIR") or ".data"),
+        mongodb_uri=env.get("MONGODB_URI") or None,
+        clerk_issuer=(env.get("CLERK_JWT_ISSUER_DOMAIN") or "").rstrip("/") or None,
+        admin_user_ids=_words(env.get("ADMIN_USER_IDS", "")),
+        allowed_origins=origins or (("*",) if environment == "development" else (public_url,)),
+        max_upload_bytes=_integer(env, "MAX_UPLOAD_BYTES", 20_971_520, 1_024, 1 << 30),
+        generation_concurrency=_integer(env, "GENERATION_CONCURRENCY", 4, 1, 64),
+        generation_timeout_s=float(_integer(env, "GENERATION_TIMEOUT_S", 120, 1, 3_600)),
+        log_format=log_format,
+        log_level=log_level,
+    )
+
+
+def _choice(env: Mapping[str, str], name: str, default: L, choices: tuple[L, ...]) -> L:
+    text = (env.get(name) or default).lower()
+    for choice in choices:
+        if choice == text:
+            return choice
+    raise ConfigurationError(f"{name} is {text!r}; it must be {' or '.join(choices)}.")
+
+
+def _integer(env: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
+    text = env.get(name) or str(default)
+    if not text.strip().isdigit() or not low <= int(text) <= high:
+        raise ConfigurationError(f"{name} is {text!r}; it must be a whole number from {low} to {high}.")
+    return int(text)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _name(host: str) -> str:
+    """The host as it stands in a URL that a browser on this machine can open."""
+    return "127.0.0.1" if host in EVERYWHERE else f"[{host}]" if ":" in host else host

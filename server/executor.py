@@ -1,0 +1,216 @@
+"""Runs functions: decode, authorise, run in a snapshot or a transaction, encode. Every failure becomes what clients may read.
+
+Invariant: a mutation's writes, its receipt and its jobs commit together or not at all; a receipt answers only who earned it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
+
+from msgspec import Raw
+
+from schema.errors import NotUnique, SchemaError, SnapshotGone, StoreUnavailable
+from schema.reader import Reader
+from schema.readset import ReadSet
+from schema.system import Receipt
+from schema.values import Id, Millis, Timestamp, days
+from schema.wire import digest, encode_value
+from schema.writer import Writer
+from server.auth.identity import Identity
+from server.context import SUBJECT, Action, Mutation, Query, Urls, authorise
+from server.database import Database
+from server.errors import ApplicationError, Forbidden, PublicError, known, server_error, unknown_function
+from server.ids import request_id as new_request_id
+from server.limits import Limits
+from server.registry import Function, Registry
+from subscriptions.answers import Question
+from subscriptions.effects import Failed, Failure, Returned, RunMutation, Succeeded, Value
+from subscriptions.hub import Evaluated
+
+QUERY_DEADLINE_S = 10.0
+MUTATION_DEADLINE_S = 15.0
+ACTION_DEADLINE_S = 120.0
+RECEIPT_LIFETIME = days(14)
+MAX_UNIQUENESS_RETRIES = 3
+
+Caller = Identity | None
+T = TypeVar("T")
+
+log = logging.getLogger("anime.functions")
+
+
+def facet(caller: Caller, name: str) -> str | None:
+    """What a caller looks like to functions."""
+    return caller.subject if caller is not None and name == SUBJECT else None
+
+
+class Executor:
+    """Runs the registry's functions against the database."""
+
+    def __init__(
+        self, registry: Registry, database: Database, urls: Urls, limits: Limits, clock: Callable[[], Millis]
+    ) -> None:
+        self._registry, self._database, self._urls = registry, database, urls
+        self._limits, self._clock = limits, clock
+        self._lanes: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def __repr__(self) -> str:
+        return f"<Executor {self._registry!r}>"
+
+    async def evaluate(self, question: Question, caller: Caller, ts: Timestamp) -> Evaluated:
+        """The query's result at `ts` and what it depended on. Raises `SnapshotGone` and `StoreUnavailable`, nothing else."""
+        function = self._registry.find(question.path, "query")
+        if function is None:
+            return _failed(unknown_function(question.path), ReadSet(), question.journal)
+        db = self._database.at(ts, question.journal)
+        facets: set[str] = set()
+        try:
+            async with asyncio.timeout(QUERY_DEADLINE_S):
+                value = encode_value(await self._query(function, question.arguments, caller, facets, db))
+        except (SnapshotGone, StoreUnavailable):
+            raise
+        except Exception as error:
+            return _failed(self._public(error, question.path), db.read_set(frozenset(facets)), question.journal)
+        return Evaluated(Value(Raw(value), digest(value), db.new_journal), db.read_set(frozenset(facets)))
+
+    async def query(self, path: str, arguments: bytes, caller: Caller, ts: Timestamp) -> bytes | PublicError:
+        """One query on its own, for callers without a socket. Raises `SnapshotGone` and `StoreUnavailable`."""
+        match (await self.evaluate(Question(path, arguments, None), caller, ts)).result:
+            case Value(value):
+                return bytes(value)
+            case Failure(message, data):
+                return PublicError(message, None if data is None else bytes(data))
+
+    async def _query(
+        self, function: Function, arguments: bytes, caller: Caller, facets: set[str], db: Reader
+    ) -> object:
+        values = function.decode(arguments)
+        me = await authorise(function.caller, caller, facets, db)
+        return await function.handler(Query(me, db, self._clock(), self._urls), **values)
+
+    async def mutate(self, mutation: RunMutation[Caller], committing: Callable[[], None]) -> Succeeded | Failed:
+        """Run a mutation to its end. `committing` is called once, before the first commit is sent."""
+        function = self._registry.find(mutation.path, "mutation")
+        if function is None:
+            return Failed(unknown_function(mutation.path).message)
+        key = None if mutation.session_id is None else f"{mutation.session_id}:{mutation.request_id}"
+        subject = mutation.caller.subject if mutation.caller is not None else ""
+        try:
+            async with asyncio.timeout(MUTATION_DEADLINE_S), self._lane(subject or key or ""):
+                if function.rate is not None and subject:
+                    self._limits.spend(function.path, subject, function.rate, self._clock())
+                value, ts = await self._commit(function, mutation, key, subject, _once(committing))
+        except Exception as error:
+            public = self._public(error, mutation.path)
+            return Failed(public.message, None if public.data is None else Raw(public.data))
+        return Succeeded(Raw(value), ts)
+
+    async def _commit(
+        self,
+        function: Function,
+        mutation: RunMutation[Caller],
+        key: str | None,
+        subject: str,
+        committing: Callable[[], None],
+    ) -> tuple[bytes, Timestamp]:
+        async def work(db: Writer) -> bytes:
+            receipt = None if key is None else await db.get(Receipt, Id[Receipt](key))
+            if receipt is not None:
+                if receipt.caller != subject:
+                    raise Forbidden
+                return receipt.value.encode()
+            value = encode_value(await self._mutation(function, bytes(mutation.args), mutation.caller, db))
+            if key is not None:
+                expires_at = db.now + RECEIPT_LIFETIME
+                await db.insert(
+                    Receipt(id=Id[Receipt](key), caller=subject, value=value.decode(), expires_at=expires_at)
+                )
+            return value
+
+        for _ in range(MAX_UNIQUENESS_RETRIES):
+            try:
+                return await self._database.transact(work, committing)
+            except NotUnique:
+                continue  # somebody was faster; a second look finds what they wrote
+        return await self._database.transact(work, committing)
+
+    async def _mutation(self, function: Function, arguments: bytes, caller: Caller, db: Writer) -> object:
+        values = function.decode(arguments)
+        me = await authorise(function.caller, caller, set(), db)
+        return await function.handler(Mutation(me, db, self._urls), **values)
+
+    async def act(self, path: str, arguments: bytes, caller: Caller) -> Returned | Failed:
+        """Run an action to its end."""
+        function = self._registry.find(path, "action")
+        if function is None:
+            return Failed(unknown_function(path).message)
+        try:
+            if function.rate is not None and caller is not None:
+                self._limits.spend(function.path, caller.subject, function.rate, self._clock())
+            values = function.decode(arguments)
+            async with asyncio.timeout(ACTION_DEADLINE_S):
+                me = await authorise(function.caller, caller, set(), await self._database.newest())
+                value = encode_value(await function.handler(Action(me, caller, self), **values))
+        except Exception as error:
+            public = self._public(error, path)
+            return Failed(public.message, None if public.data is None else Raw(public.data))
+        return Returned(Raw(value))
+
+    async def run(self, identity: Caller, handler: Callable[..., Awaitable[T]], arguments: dict[str, Any]) -> T:
+        """A query or a mutation run for an action: the caller's rights, a snapshot or transaction of its own."""
+        function = self._registry.of(handler)
+        if function.kind == "query":
+            db = await self._database.newest()
+            me = await authorise(function.caller, identity, set(), db)
+            return await handler(Query(me, db, self._clock(), self._urls), **arguments)
+
+        async def work(db: Writer) -> T:
+            me = await authorise(function.caller, identity, set(), db)
+            return await handler(Mutation(me, db, self._urls), **arguments)
+
+        return (await self._database.transact(work))[0]
+
+    def _lane(self, name: str) -> asyncio.Lock:
+        """Mutations of one person run one after the other here: waiting costs far less than conflicting."""
+        lane = self._lanes.get(name)
+        if lane is None:
+            lane = self._lanes[name] = asyncio.Lock()
+        return lane
+
+    def _public(self, error: Exception, path: str) -> PublicError:
+        public = known(error)
+        if public is not None:
+            if not isinstance(error, ApplicationError):
+                log.info("%s: %s", path, error, extra={"action": "function.refused", "function": path})
+            return public
+        request_id = new_request_id()
+        expected = isinstance(error, SchemaError | TimeoutError)
+        log.error(
+            "%s failed: %s", path, error if expected else type(error).__name__,
+            exc_info=None if expected else error,
+            extra={"action": "function.failed", "function": path, "request": request_id},
+        )  # fmt: skip
+        return server_error(request_id)
+
+
+def _failed(error: PublicError, reads: ReadSet, journal: str | None) -> Evaluated:
+    data = None if error.data is None else Raw(error.data)
+    # The digest leaves the request id out: the same trouble again is not news.
+    fingerprint = digest(error.data if error.data is not None else b"error")
+    return Evaluated(Failure(error.message, data, fingerprint, journal), reads)
+
+
+def _once(call: Callable[[], None]) -> Callable[[], None]:
+    called = False
+
+    def first() -> None:
+        nonlocal called
+        if not called:
+            called = True
+            call()
+
+    return first

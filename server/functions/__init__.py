@@ -1,0 +1,20 @@
+"""The product's functions: what clients may ask and do, and which name each module publishes under."""
+
+from __future__ import annotations
+
+from server.functions import gallery, images, users
+from server.registry import Registry
+
+PUBLISHED = (
+    ("images", images),
+    ("images", gallery),
+    ("users", users),
+)
+
+
+def published() -> Registry:
+    """All public functions, by path."""
+    registry = Registry()
+    for name, module in PUBLISHED:
+        registry.publish(name, module)
+    return registry

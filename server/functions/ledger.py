@@ -1,0 +1,84 @@
+"""The credit ledger: every movement once, under its idempotency key, together with the balance.
+
+Invariant: for every user at every commit, `credits` is the sum of the ledger's amounts and not below zero.
+"""
+
+from __future__ import annotations
+
+from schema.billing import BILLING_SETTINGS_ID, BillingSettings, LedgerEntry, LedgerKind
+from schema.images import Image
+from schema.reader import Reader
+from schema.users import User
+from schema.values import Id
+from schema.writer import Writer
+from server.errors import InsufficientCredits
+
+
+async def billing_settings(db: Reader) -> BillingSettings:
+    """The settings in force."""
+    return await db.get(BillingSettings, BILLING_SETTINGS_ID) or BillingSettings()
+
+
+async def find_user(db: Reader, subject: str) -> User | None:
+    """The member with this subject."""
+    return await db.one(User.by_user_id.eq(user_id=subject))
+
+
+async def ensure_user(db: Writer, subject: str) -> User:
+    """The member, created with the trial credits on first sight."""
+    user = await find_user(db, subject)
+    if user is not None:
+        return user
+    user = await db.insert(User(user_id=subject, credits=0, created_at=db.now, updated_at=db.now))
+    trial = (await billing_settings(db)).free_trial_credits
+    return await move(db, user, trial, "trial", key=f"trial:{subject}") if trial > 0 else user
+
+
+async def move(
+    db: Writer,
+    user: User,
+    amount: int,
+    kind: LedgerKind,
+    *,
+    key: str,
+    image_id: Id[Image] | None = None,
+    order_id: str | None = None,
+) -> User:
+    """Write one movement and the balance it leaves; a movement that is written already changes nothing.
+
+    Raises `InsufficientCredits` when the balance would fall below zero.
+    """
+    if await db.exists(LedgerEntry.by_key.eq(key=key)):
+        return user
+    balance = user.credits + amount
+    if balance < 0:
+        raise InsufficientCredits(needed=-amount, available=user.credits)
+    await db.insert(
+        LedgerEntry(
+            user_id=user.user_id,
+            kind=kind,
+            amount=amount,
+            balance_after=balance,
+            key=key,
+            created_at=db.now,
+            image_id=image_id,
+            order_id=order_id,
+        )
+    )
+    return await db.patch(user, credits=balance, updated_at=db.now)
+
+
+async def spend_on(db: Writer, user: User, image_id: Id[Image], job_id: str) -> User:
+    """Pay for one generation."""
+    return await move(db, user, -1, "spend", key=f"generation:{job_id}", image_id=image_id)
+
+
+async def return_for(db: Writer, image: Image, job_id: str) -> bool:
+    """Give the credit of one generation back, once; false when nothing was spent on it or it was returned before."""
+    if image.user_id is None or not await db.exists(LedgerEntry.by_key.eq(key=f"generation:{job_id}")):
+        return False
+    user = await find_user(db, image.user_id)
+    if user is None:
+        return False
+    after = await move(db, user, 1, "refund", key=f"refund:{job_id}", image_id=image.id)
+    return after is not user

@@ -1,0 +1,38 @@
+"""Members: who they are to us, what they have, where it went."""
+
+from __future__ import annotations
+
+from schema.billing import LedgerEntry, Payment
+from schema.paging import Page, Paging
+from schema.values import days, minutes
+from server.context import Member, Mutation, Query
+from server.functions import ledger
+from server.functions.views import CreditMovement, UserCredits
+from server.limits import per_member
+from server.registry import mutation, query
+
+FREE_TRIAL = days(7)
+
+
+@mutation(limit=per_member(60, each=minutes(1)))
+async def ensure_user(ctx: Mutation[Member]) -> None:
+    """Create the caller's account with the trial credits, once."""
+    await ledger.ensure_user(ctx.db, ctx.me.subject)
+
+
+@query
+async def get_current_user_credits(ctx: Query[Member]) -> UserCredits:
+    """The caller's balance, and whether the free trial still runs; the answer changes by itself when it ends."""
+    user = await ledger.find_user(ctx.db, ctx.me.subject)
+    if user is None:
+        return UserCredits(credits=0, has_free_trial=True)
+    paid = await ctx.db.exists(Payment.by_user_id.eq(user_id=user.user_id))
+    young = ctx.clock.before(user.created_at + FREE_TRIAL)
+    return UserCredits(credits=user.credits, has_free_trial=young and not paid)
+
+
+@query
+async def get_credit_history(ctx: Query[Member], pagination_opts: Paging) -> Page[CreditMovement]:
+    """The caller's credit movements, newest first."""
+    mine = LedgerEntry.by_user_and_created.eq(user_id=ctx.me.subject).newest_first()
+    return (await ctx.db.page(mine, pagination_opts)).map(CreditMovement.of)

@@ -1,0 +1,1 @@
+"""What people upload, made safe to keep and to show."""

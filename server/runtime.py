@@ -1,0 +1,217 @@
+"""The composition root: builds everything a process needs, in order, and takes it down in reverse.
+
+Invariant: nothing else creates clients, clocks or long-lived tasks; what is opened here is closed here, also after a failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import secrets
+import socket
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import httpx
+from pymongo import AsyncMongoClient
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute
+
+from jobs.loop import JobLoop
+from jobs.runner import Runner
+from schema.users import AdminRole
+from schema.values import Millis, Timestamp
+from schema.writer import Writer
+from server.auth.clerk import TokenVerifier
+from server.auth.grants import Grants, SignedCursors
+from server.auth.keys import KeySet
+from server.background import Background
+from server.caller import Callers
+from server.calls import SocketCalls
+from server.config import Settings
+from server.context import Urls, is_admin
+from server.database import Database
+from server.dev.issuer import DevIssuer, dev_routes
+from server.executor import Caller, Executor, facet
+from server.feed import HubFeed
+from server.functions import published
+from server.functions.files import EraseFile
+from server.functions.generation import GenerateImage
+from server.keyring import shared_key
+from server.limits import Limits
+from server.pictures.lab import PhotoLab
+from server.providers.pictures import LocalStylizer
+from server.store.connection import connect
+from server.store.embedded import EmbeddedMongod
+from server.store.gridfs import BlobVault
+from server.store.mongo import MongoStore
+from server.store.pulse import Pulse
+from server.store.setup import set_up
+from server.store.tail import Tail
+from server.web.app import application
+from server.web.blobs import blob_routes
+from server.web.calls import HttpFunctions
+from server.web.health import health_routes
+from server.web.origins import Origins
+from server.web.page import page_routes
+from server.web.socket import SyncEndpoint
+from subscriptions.hub import Hub
+from subscriptions.log import Log
+
+DATABASE = "anime_leak"
+BLOB_DATABASE = "anime_leak_blobs"
+MUTATION_GRACE_S = 10.0
+JOB_GRACE_S = 20.0
+
+
+def clock() -> Millis:
+    """The time of this machine."""
+    return time.time() * 1_000
+
+
+class Runtime:
+    """A running process: its database, its feed, and what it was asked to be."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: AsyncMongoClient[dict[str, object]],
+        store: MongoStore,
+        keys: bytes,
+        start: Timestamp,
+    ) -> None:
+        self.settings = settings
+        self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+        self.store = store
+        self.database = Database(store, SignedCursors(keys), clock)
+        self.vault = BlobVault(client, BLOB_DATABASE)
+        self.grants = Grants(keys)
+        self.lab = PhotoLab()
+        self.background = Background()
+        self.pulse = Pulse(store, self.name, clock)
+        self.executor = Executor(published(), self.database, Urls(settings.public_url, self.grants), Limits(), clock)
+        self.hub: Hub[Caller] = Hub(
+            Log(start), self.executor.evaluate, facet=facet, nudge=self.pulse.nudge, clock=clock
+        )
+        self.tail = Tail(store, start, deliver=self.hub.deliver, lost=self.hub.lost)
+        self.endpoint: SyncEndpoint | None = None
+        self.jobs: JobLoop | None = None
+
+    def __repr__(self) -> str:
+        return f"<Runtime {self.name} {self.hub!r}>"
+
+    def feed_age(self) -> Millis:
+        """How long ago the log's position moved."""
+        return max(0.0, clock() - self.hub.moved_at)
+
+    def metrics(self) -> Mapping[str, float]:
+        """What this process counts."""
+        return {
+            "anime_sockets": 0 if self.endpoint is None else len(self.endpoint),
+            "anime_answers": len(self.hub.answers),
+            "anime_query_executions_total": self.hub.executions,
+            "anime_invalidations_total": self.hub.invalidations,
+            "anime_feed_events_total": self.tail.events,
+            "anime_feed_age_seconds": self.feed_age() / 1_000,
+        }
+
+    def application(self, verifier: TokenVerifier, extra: list[BaseRoute]) -> Starlette:
+        """The web application of this process."""
+        callers = Callers(verifier, clock)
+        origins = Origins(self.settings.allowed_origins, self.settings.public_url)
+        self.endpoint = SyncEndpoint(
+            self.hub, SocketCalls(self.executor, callers), origins, spawn=self.background.spawn, clock=clock
+        )
+        files = blob_routes(
+            database=self.database,
+            vault=self.vault,
+            lab=self.lab,
+            grants=self.grants,
+            clock=clock,
+            folder=self.settings.data_dir / "uploads",
+            max_upload_bytes=self.settings.max_upload_bytes,
+        )
+        functions = HttpFunctions(self.executor, callers, self.store, self.hub).routes()
+        return application(self.endpoint, origins, [*functions, *files, *health_routes(self), *extra, *page_routes()])
+
+    def worker(self) -> JobLoop:
+        """The job loop of this process."""
+        runners: list[Runner] = [
+            GenerateImage(self.database, self.vault, LocalStylizer(self.lab)),
+            EraseFile(self.vault),
+        ]
+        self.jobs = JobLoop(
+            self.database,
+            HubFeed(self.database, self.hub),
+            {runner.spec.kind: runner for runner in runners},
+            worker=self.name,
+            concurrency=self.settings.generation_concurrency,
+            clock=clock,
+            random=random.random,
+        )
+        return self.jobs
+
+    async def make_admin(self, subject: str) -> None:
+        """Give the role, once."""
+
+        async def work(db: Writer) -> None:
+            if not await is_admin(db, subject):
+                await db.insert(AdminRole(user_id=subject, created_at=db.now))
+
+        await self.database.transact(work)
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncIterator[AsyncMongoClient[dict[str, object]]]:
+    """A client of the configured deployment, or of an embedded one that lives as long as this context."""
+    async with AsyncExitStack() as stack:
+        uri = settings.mongodb_uri
+        if uri is None:
+            mongod = await stack.enter_async_context(EmbeddedMongod(settings.data_dir))
+            uri = mongod.uri
+        yield await stack.enter_async_context(connect(uri))
+
+
+@asynccontextmanager
+async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
+    """Everything but the web server and the job loop, with the feed running. Leaves nothing behind."""
+    async with open_database(settings) as client:
+        store = MongoStore(client, DATABASE)
+        if settings.is_development:
+            await set_up(store.database)
+        keys = await shared_key(store.database, "grants", clock())
+        runtime = Runtime(settings, client, store, keys, await store.newest())
+        for subject in settings.admin_user_ids:
+            await runtime.make_admin(subject)
+        async with asyncio.TaskGroup() as group:
+            feed = [group.create_task(runtime.tail.run()), group.create_task(runtime.pulse.run())]
+            try:
+                yield runtime
+            finally:
+                await runtime.background.drain(MUTATION_GRACE_S)
+                await runtime.hub.close()
+                await runtime.lab.close()
+                for task in feed:
+                    task.cancel()
+
+
+@asynccontextmanager
+async def open_identity(settings: Settings, runtime: Runtime) -> AsyncIterator[tuple[TokenVerifier, list[BaseRoute]]]:
+    """Whose tokens count, and the routes of the development issuer where it exists."""
+    async with httpx.AsyncClient() as http:
+        routes: list[BaseRoute] = []
+        if settings.clerk_issuer is not None:
+            issuer = settings.clerk_issuer
+            keys_url = f"{issuer}/.well-known/jwks.json"
+        else:
+            issuer = f"{settings.public_url}/dev"
+            # The same fetch as from Clerk, but from the port we listen on: the public address may not lead back to us.
+            keys_url = f"{settings.local_url}/dev/.well-known/jwks.json"
+            routes += dev_routes(DevIssuer.open(issuer, settings.data_dir), clock, runtime.make_admin)
+        keys = KeySet(keys_url, http, clock)
+        try:
+            yield TokenVerifier(issuer, keys), routes
+        finally:
+            await keys.aclose()

@@ -1,0 +1,58 @@
+"""A client of a deployment that can do what we need: sessions, transactions, change streams."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from pymongo import AsyncMongoClient
+from pymongo.errors import ConfigurationError as DriverConfigurationError
+from pymongo.errors import InvalidURI, PyMongoError
+
+from server.config import ConfigurationError
+
+CONNECT_TIMEOUT_MS = 5_000
+SELECTION_TIMEOUT_MS = 8_000
+MAX_POOL = 64
+OLDEST_VERSION = (6, 0)
+
+
+@asynccontextmanager
+async def connect(uri: str) -> AsyncIterator[AsyncMongoClient[dict[str, Any]]]:
+    """A client, checked. Raises `ConfigurationError` naming `MONGODB_URI` and the reason."""
+    try:
+        client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
+            uri,
+            w="majority",
+            appname="anime-leak",
+            connectTimeoutMS=CONNECT_TIMEOUT_MS,
+            serverSelectionTimeoutMS=SELECTION_TIMEOUT_MS,
+            maxPoolSize=MAX_POOL,
+        )
+    except (InvalidURI, DriverConfigurationError, ValueError):
+        raise ConfigurationError(
+            "MONGODB_URI is not a MongoDB address; it begins with mongodb:// or mongodb+srv://."
+        ) from None
+    async with client:
+        await _check(client)
+        yield client
+
+
+async def _check(client: AsyncMongoClient[dict[str, Any]]) -> None:
+    try:
+        hello = await client.admin.command("hello")
+        version = (await client.server_info())["versionArray"]
+    except PyMongoError as error:
+        raise ConfigurationError(
+            f"The database at MONGODB_URI does not answer ({type(error).__name__}). Is it running, and reachable from here?"
+        ) from None
+    if "setName" not in hello and hello.get("msg") != "isdbgrid":
+        raise ConfigurationError(
+            "MONGODB_URI leads to a standalone server, which has neither transactions nor change streams. Start it with "
+            "--replSet and run rs.initiate(), or leave MONGODB_URI unset for the embedded one."
+        )
+    if tuple(version[:2]) < OLDEST_VERSION:
+        raise ConfigurationError(
+            f"MONGODB_URI leads to MongoDB {'.'.join(map(str, version[:3]))}; this needs 6.0 or later."
+        )

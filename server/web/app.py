@@ -1,0 +1,77 @@
+"""The one application: every route of the product behind one port."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from server.errors import server_error
+from server.ids import request_id
+from server.web.calls import error_response
+from server.web.origins import Origins
+from server.web.page import SafeHeaders
+from server.web.socket import SyncEndpoint
+
+PREFLIGHT_LIFETIME_S = 86_400
+METHODS = ("GET", "HEAD", "POST", "OPTIONS")
+
+log = logging.getLogger("anime.http")
+
+
+class PlainPaths:
+    """Collapses doubled slashes: a deployment URL that ends with one is a common slip (sync-protocol 1.1)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if "//" in scope.get("path", ""):
+            scope = {**scope, "path": re.sub("/{2,}", "/", scope["path"])}
+        await self._app(scope, receive, send)
+
+
+def application(endpoint: SyncEndpoint, origins: Origins, routes: Sequence[BaseRoute]) -> Starlette:
+    """The ASGI application."""
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=[] if origins.everyone else sorted(origins.allowed),
+        allow_origin_regex=".*" if origins.everyone else None,
+        allow_credentials=True,
+        allow_methods=METHODS,
+        allow_headers=["*"],
+        expose_headers=["Content-Range", "Digest", "ETag"],
+        max_age=PREFLIGHT_LIFETIME_S,
+    )
+    sockets = [
+        WebSocketRoute("/api/sync", endpoint.serve),
+        WebSocketRoute("/api/{version}/sync", endpoint.serve),
+    ]
+    return Starlette(
+        routes=[*sockets, *routes],
+        middleware=[Middleware(PlainPaths), cors, Middleware(SafeHeaders)],
+        exception_handlers={404: _not_found, 405: _not_allowed, Exception: _unexpected},
+    )
+
+
+async def _not_found(_: Request, __: Exception) -> Response:
+    return error_response(404, "NotFound", "There is nothing at this address.")
+
+
+async def _not_allowed(_: Request, __: Exception) -> Response:
+    return error_response(405, "MethodNotAllowed", "This address does not take requests of this kind.")
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    number = request_id()
+    log.error("request failed", exc_info=error, extra={"action": "http.failed", "request": number})
+    return error_response(500, "InternalServerError", server_error(number).message)

@@ -1,0 +1,231 @@
+"""The hub: commits come in from the feed, answers go stale, watchers are told; questions are answered once for all who ask.
+
+Invariant: an answer is registered as of the timestamp it was computed at, and every commit after that has been held against
+it before anybody relies on it. So nothing is missed between reading and watching.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from itertools import count
+from typing import Generic, Protocol, TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from schema.errors import SnapshotGone
+from schema.readset import Commit, ReadSet, overlap
+from schema.values import Millis, Timestamp
+from subscriptions.answers import Answer, Answers, Facets, Question, Watcher
+from subscriptions.effects import Result, Value
+from subscriptions.errors import LogGap
+from subscriptions.log import Log
+
+C = TypeVar("C")
+C_contra = TypeVar("C_contra", contravariant=True)
+
+PATIENCE_S = 0.02
+"""How long a waiter trusts that the feed is only a moment behind before it asks for a pulse."""
+MAX_TIMER_S = 3_600.0
+MAX_SPENT_DEADLINES = 1_024
+"""Deadlines of answers that went stale for other reasons are swept out when they outnumber the living by this much."""
+
+
+FlightKey = tuple[Question, Facets, Timestamp]
+
+_NOTHING = Value(Raw(b"null"), b"")
+
+
+class Evaluated(msgspec.Struct, frozen=True):
+    """What running a query gave, and what that depended on."""
+
+    result: Result
+    reads: ReadSet
+
+
+class Evaluate(Protocol[C_contra]):
+    """Runs a query for a caller at a timestamp. Raises `SnapshotGone` or `StoreUnavailable`, nothing else."""
+
+    def __call__(self, question: Question, caller: C_contra, ts: Timestamp, /) -> Awaitable[Evaluated]: ...
+
+
+class Clock(Protocol):
+    """The time, as milliseconds since the epoch."""
+
+    def __call__(self) -> Millis: ...
+
+
+class Hub(Generic[C]):
+    """One per process, between the feed and everybody who watches."""
+
+    def __init__(
+        self,
+        log: Log,
+        evaluate: Evaluate[C],
+        *,
+        facet: Callable[[C, str], str | None],
+        nudge: Callable[[], None],
+        clock: Clock,
+    ) -> None:
+        self.log, self.answers = log, Answers[C](facet)
+        self._evaluate, self._nudge, self._clock = evaluate, nudge, clock
+        self._flights: dict[FlightKey, asyncio.Task[Answer]] = {}
+        self._looked_at: dict[str, frozenset[str]] = {}
+        self._waiters: list[tuple[Timestamp, int, asyncio.Future[None]]] = []
+        self._deadlines: list[tuple[Millis, int, Answer]] = []
+        self._serial = count()
+        self._timer: asyncio.TimerHandle | None = None
+        self.moved_at = clock()
+        self.executions = 0
+        self.invalidations = 0
+
+    def __repr__(self) -> str:
+        return f"<Hub {self.log!r}, {self.answers!r}, {len(self._flights)} running>"
+
+    @property
+    def position(self) -> Timestamp:
+        """The newest moment at which everything can be answered."""
+        return self.log.position
+
+    def deliver(self, commits: Sequence[Commit], position: Timestamp) -> None:
+        """Take in commits, in order; every answer they meet is stale from its commit on."""
+        self.log.append(commits, position)
+        for commit in commits:
+            for answer in self.answers.met_by(commit.writes):
+                answer.stale_at = commit.ts
+                self.invalidations += 1
+                self.answers.retire(answer)
+        self._moved()
+
+    def lost(self, position: Timestamp) -> None:
+        """History was lost up to `position`: any answer may be wrong from here on."""
+        self.log.gap(position)
+        for answer in list(self.answers):
+            answer.stale_at = position
+            self.invalidations += 1
+            self.answers.retire(answer)
+        self._moved()
+
+    def _moved(self) -> None:
+        self.moved_at = self._clock()
+        while self._waiters and self._waiters[0][0] <= self.log.position:
+            _, _, waiter = heapq.heappop(self._waiters)
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def reached(self, ts: Timestamp) -> None:
+        """Return once the log's position is `ts` or later."""
+        if self.log.position >= ts:
+            return
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiters, (ts, next(self._serial), waiter))
+        while not waiter.done():
+            await asyncio.wait([waiter], timeout=PATIENCE_S)
+            if not waiter.done():
+                self._nudge()
+                await asyncio.wait([waiter], timeout=1.0)
+
+    async def answer(self, question: Question, caller: C, ts: Timestamp) -> Answer:
+        """What the query returns for this caller at `ts`: a valid answer that is there already, or one execution for all.
+
+        Raises `SnapshotGone` and `StoreUnavailable`.
+        """
+        while True:
+            found = self.answers.find(question, caller, ts)
+            if found is not None:
+                return found
+            # Until a run has shown what the function looks at, everybody is taken to see the same.
+            facets = self.answers.facets(caller, self._looked_at.get(question.path, frozenset()))
+            key = (question, facets, ts)
+            flight = self._flights.get(key)
+            if flight is None:
+                flight = asyncio.create_task(self._run(question, caller, ts), name=f"evaluate {question.path}")
+                self._flights[key] = flight
+                flight.add_done_callback(partial(self._landed, key))
+            answer = await asyncio.shield(flight)
+            if self.answers.fits(answer, caller) and not answer.expired:
+                return answer
+
+    def _landed(self, key: FlightKey, flight: asyncio.Task[Answer]) -> None:
+        del self._flights[key]
+        if not flight.cancelled():
+            flight.exception()  # whoever still waits for it gets it; when nobody does, it is of no interest
+
+    async def _run(self, question: Question, caller: C, ts: Timestamp) -> Answer:
+        self.executions += 1
+        evaluated = await self._evaluate(question, caller, ts)
+        reads = evaluated.reads
+        self._looked_at[question.path] = self._looked_at.get(question.path, frozenset()) | reads.facets
+        answer = Answer(question, self.answers.facets(caller, reads.facets), ts, evaluated.result, reads)
+        answer.stale_at = self._met_since(ts, reads)
+        if answer.is_current:
+            answer = self.answers.add(answer)
+            self._remember_deadline(answer)
+        return answer
+
+    def _met_since(self, ts: Timestamp, reads: ReadSet) -> Timestamp | None:
+        """The first commit after `ts` that is in the log already and meets the read set."""
+        try:
+            return next((commit.ts for commit in self.log.since(ts) if overlap(reads, commit.writes)), None)
+        except LogGap as gap:
+            raise SnapshotGone(str(gap)) from gap
+
+    def _remember_deadline(self, answer: Answer) -> None:
+        if answer.reads.deadline is not None:
+            heapq.heappush(self._deadlines, (answer.reads.deadline, next(self._serial), answer))
+            if len(self._deadlines) > 2 * len(self.answers) + MAX_SPENT_DEADLINES:
+                self._deadlines = [each for each in self._deadlines if each[2].is_current]
+                heapq.heapify(self._deadlines)
+            self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._deadlines and not self._deadlines[0][2].is_current:
+            heapq.heappop(self._deadlines)
+        if self._deadlines:
+            wait = min(MAX_TIMER_S, max(0.0, (self._deadlines[0][0] - self._clock()) / 1_000))
+            self._timer = asyncio.get_running_loop().call_later(wait, self._time_passed)
+
+    def _time_passed(self) -> None:
+        self._timer = None
+        now = self._clock()
+        while self._deadlines and self._deadlines[0][0] <= now:
+            _, _, answer = heapq.heappop(self._deadlines)
+            if answer.is_current:
+                answer.expired = True
+                self.answers.retire(answer)
+        self._set_timer()
+
+    def watch(self, answer: Answer, watcher: Watcher, query_id: int) -> None:
+        """`watcher` shows this answer; it is told when the answer is no longer the newest."""
+        self.answers.watch(answer, watcher, query_id)
+        if answer.is_current:
+            self._remember_deadline(answer)
+
+    def unwatch(self, answer: Answer, watcher: Watcher, query_id: int) -> None:
+        """It no longer does."""
+        self.answers.unwatch(answer, watcher, query_id)
+
+    def watch_reads(self, reads: ReadSet, ts: Timestamp, watcher: Watcher) -> Answer:
+        """Tell `watcher` once when what was read at `ts` may have changed; `unwatch` the returned answer to stop that."""
+        answer = Answer(Question("", b"", None), (), ts, _NOTHING, reads)
+        try:
+            answer.stale_at = self._met_since(ts, reads)
+        except SnapshotGone:
+            answer.expired = True
+        self.watch(answer, watcher, 0)
+        return answer
+
+    async def close(self) -> None:
+        """Stop what runs. Nobody is told; sockets are closed by their owners."""
+        if self._timer is not None:
+            self._timer.cancel()
+        flights = list(self._flights.values())
+        for flight in flights:
+            flight.cancel()
+        await asyncio.gather(*flights, return_exceptions=True)
