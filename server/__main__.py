@@ -44,7 +44,7 @@ async def worker(settings: Settings, _: argparse.Namespace) -> int:
 async def migrate(settings: Settings, _: argparse.Namespace) -> int:
     """Create collections, rules and indexes; report what differs from the schema."""
     async with open_database(settings) as client:
-        report = await set_up(client.get_database(DATABASE))
+        report = await set_up(client.get_default_database(DATABASE))
     for line in report.done or ["nothing to do"]:
         say(line)
     for drift in report.drift:

@@ -48,10 +48,14 @@ async def run_worker(settings: Settings, stop: asyncio.Event, announce: Callable
 
 async def run_dev(settings: Settings, stop: asyncio.Event, announce: Callable[[str], None]) -> None:
     """Everything in one process tree until `stop`."""
-    async with listening(settings) as listener, open_runtime(settings) as runtime:
-        async with serving(settings, runtime, listener), working(runtime):
-            announce(f"\n  Anime Leak is ready: {settings.public_url}\n\n  Ctrl-C stops everything.\n")
-            await stop.wait()
+    async with (
+        listening(settings) as listener,
+        open_runtime(settings) as runtime,
+        serving(settings, runtime, listener),
+        working(runtime),
+    ):
+        announce(f"\n  Anime Leak is ready: {settings.public_url}\n\n  Ctrl-C stops everything.\n")
+        await stop.wait()
 
 
 @asynccontextmanager

@@ -61,7 +61,7 @@ from subscriptions.hub import Hub
 from subscriptions.log import Log
 
 DATABASE = "anime_leak"
-BLOB_DATABASE = "anime_leak_blobs"
+"""The database's name where `MONGODB_URI` names none. Blobs live in another one beside it, or every chunk would pass the feed."""
 MUTATION_GRACE_S = 10.0
 JOB_GRACE_S = 20.0
 
@@ -86,7 +86,7 @@ class Runtime:
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self.store = store
         self.database = Database(store, SignedCursors(keys), clock)
-        self.vault = BlobVault(client, BLOB_DATABASE)
+        self.vault = BlobVault(client, f"{store.database.name}_blobs")
         self.grants = Grants(keys)
         self.lab = PhotoLab()
         self.background = Background()
@@ -178,7 +178,7 @@ async def open_database(settings: Settings) -> AsyncIterator[AsyncMongoClient[di
 async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
     """Everything but the web server and the job loop, with the feed running. Leaves nothing behind."""
     async with open_database(settings) as client:
-        store = MongoStore(client, DATABASE)
+        store = MongoStore(client, client.get_default_database(DATABASE).name)
         if settings.is_development:
             await set_up(store.database)
         keys = await shared_key(store.database, "grants", clock())

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from server.store.embedded import EmbeddedMongod
+from tests.support.world import World, open_world
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +18,10 @@ async def mongod_uri() -> AsyncIterator[str]:
     with tempfile.TemporaryDirectory(prefix="anime-mongod-", ignore_cleanup_errors=True) as folder:
         async with EmbeddedMongod(Path(folder)) as mongod:
             yield mongod.uri
+
+
+@pytest.fixture
+async def world(mongod_uri: str) -> AsyncIterator[World]:
+    """A whole product with a database of its own."""
+    async with open_world(mongod_uri) as opened:
+        yield opened

@@ -91,7 +91,7 @@ class GenerateImage:
         image = await db.get(Image, Id[Image](job.subject))
         if image is None:
             return
-        refunded = (await ledger.billing_settings(db)).refund_on_failure and await ledger.return_for(db, image, job.id)
+        refunded = (await ledger.billing_settings(db)).refund_on_failure and await ledger.return_for(db, image)
         sentence = f"{reason} {REFUNDED}" if refunded else reason
         await db.patch(image, generation_status="failed", generation_error=sentence)
 

@@ -45,6 +45,24 @@ async def upload_and_schedule_generation(
     return image.id
 
 
+@mutation(limit=per_member(120, each=minutes(1)))
+async def retry_original(ctx: Mutation[Member], image_id: Id[Image]) -> None:
+    """Have a failed original drawn again: new work, paid again if the failure had been refunded."""
+    image = await ctx.db.get(Image, image_id)
+    if image is None:
+        raise Missing("image")
+    if image.user_id != ctx.me.subject:
+        raise Forbidden("This image belongs to somebody else.")
+    if image.is_generated or image.generation_status != "failed":
+        raise Conflict("Only photos that could not be drawn can be tried again.")
+    user = await ledger.ensure_user(ctx.db, ctx.me.subject)
+    is_paid = await ledger.paying_job(ctx.db, image) is not None
+    await ctx.db.patch(image, generation_status="pending", generation_error=None, generation_attempts=0)
+    job = await ctx.enqueue(GENERATE_IMAGE, image.id)
+    if not is_paid:
+        await ledger.spend_on(ctx.db, user, image.id, job.id)
+
+
 @mutation()
 async def update_featured_status(ctx: Mutation[Member], image_id: Id[Image], is_featured: bool) -> None:
     """Put one of the caller's results onto the public wall, or take it down."""

@@ -5,9 +5,11 @@ Invariant: for every user at every commit, `credits` is the sum of the ledger's 
 
 from __future__ import annotations
 
+from jobs.queue import of_subject
 from schema.billing import BILLING_SETTINGS_ID, BillingSettings, LedgerEntry, LedgerKind
 from schema.images import Image
 from schema.reader import Reader
+from schema.system import Job
 from schema.users import User
 from schema.values import Id
 from schema.writer import Writer
@@ -73,12 +75,20 @@ async def spend_on(db: Writer, user: User, image_id: Id[Image], job_id: str) -> 
     return await move(db, user, -1, "spend", key=f"generation:{job_id}", image_id=image_id)
 
 
-async def return_for(db: Writer, image: Image, job_id: str) -> bool:
-    """Give the credit of one generation back, once; false when nothing was spent on it or it was returned before."""
-    if image.user_id is None or not await db.exists(LedgerEntry.by_key.eq(key=f"generation:{job_id}")):
+async def return_for(db: Writer, image: Image) -> bool:
+    """Give back the credit that is spent on an original, once; false when none is, or when its member is gone."""
+    paid = await paying_job(db, image)
+    user = None if image.user_id is None else await find_user(db, image.user_id)
+    if paid is None or user is None:
         return False
-    user = await find_user(db, image.user_id)
-    if user is None:
-        return False
-    after = await move(db, user, 1, "refund", key=f"refund:{job_id}", image_id=image.id)
-    return after is not user
+    await move(db, user, 1, "refund", key=f"refund:{paid.id}", image_id=image.id)
+    return True
+
+
+async def paying_job(db: Reader, image: Image) -> Job | None:
+    """The job that an original's credit was spent on and not returned for; there is never more than one."""
+    for job in await of_subject(db, image.id):
+        spent = await db.exists(LedgerEntry.by_key.eq(key=f"generation:{job.id}"))
+        if spent and not await db.exists(LedgerEntry.by_key.eq(key=f"refund:{job.id}")):
+            return job
+    return None

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from jobs.queue import cancel, of_subject
+from jobs.queue import WAITING, cancel, of_subject
 from schema.blobs import Blob
 from schema.images import Image
 from schema.writer import Writer
 from server.context import Member, Mutation
 from server.functions import ledger
 from server.work import ERASE_FILE
-
-ACTIVE = ("queued", "leased")
 
 
 async def remove_image(ctx: Mutation[Member], image: Image) -> None:
@@ -25,6 +23,6 @@ async def remove_image(ctx: Mutation[Member], image: Image) -> None:
 
 async def _cancel_work(db: Writer, image: Image) -> None:
     for job in await of_subject(db, image.id):
-        if job.state in ACTIVE:
+        if job.state in WAITING:
             await cancel(db, job.id, db.now)
-            await ledger.return_for(db, image, job.id)
+            await ledger.return_for(db, image)

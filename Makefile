@@ -1,0 +1,57 @@
+# The whole house from one place. `make run` and `make test` need Python >= 3.11, make and a network, nothing else.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test check format bench lock clean
+
+run: $(VENV)/run.done
+	@exec $(BIN)/python -m server dev
+
+test: $(VENV)/test.done chromium
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/test.done
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/unit tests/property tests/house $(ARGS)
+
+format: $(VENV)/test.done
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/test.done
+	$(BIN)/python -m tests.bench
+
+# Browser tests need a real browser. Where there is none and we may install Debian's, we do; otherwise we say what to do.
+.PHONY: chromium
+chromium:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -yqq --no-install-recommends chromium; } \
+	|| { echo "The browser tests need Chromium. Install it (Debian: apt-get install chromium) and run make test again." >&2; exit 1; }
+
+$(VENV)/python.done:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or later is needed; $(PYTHON) is older. Say which: make run PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/run.done: $(VENV)/python.done requirements.lock
+	@echo "Installing what is needed into $(VENV) (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@touch $@
+
+$(VENV)/test.done: $(VENV)/python.done requirements-test.lock
+	@echo "Installing what the tests need into $(VENV) (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-test.lock
+	@touch $@ $(VENV)/run.done
+
+# Needs uv. The locks carry hashes and no addresses.
+lock:
+	uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
+	uv pip compile pyproject.toml --extra test --universal --generate-hashes --no-emit-index-url --no-header --quiet -o requirements-test.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/artifacts tests/wire/node_modules
