@@ -12,7 +12,7 @@ import secrets
 import socket
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 
 import httpx
 from pymongo import AsyncMongoClient
@@ -43,6 +43,7 @@ from server.keyring import shared_key
 from server.limits import Limits
 from server.pictures.lab import PhotoLab
 from server.providers.pictures import LocalStylizer
+from server.registry import Registry
 from server.store.connection import connect
 from server.store.embedded import EmbeddedMongod
 from server.store.gridfs import BlobVault
@@ -81,6 +82,7 @@ class Runtime:
         store: MongoStore,
         keys: bytes,
         start: Timestamp,
+        registry: Registry,
     ) -> None:
         self.settings = settings
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
@@ -91,7 +93,7 @@ class Runtime:
         self.lab = PhotoLab()
         self.background = Background()
         self.pulse = Pulse(store, self.name, clock)
-        self.executor = Executor(published(), self.database, Urls(settings.public_url, self.grants), Limits(), clock)
+        self.executor = Executor(registry, self.database, Urls(settings.public_url, self.grants), Limits(), clock)
         self.hub: Hub[Caller] = Hub(
             Log(start), self.executor.evaluate, facet=facet, nudge=self.pulse.nudge, clock=clock
         )
@@ -166,23 +168,27 @@ class Runtime:
 @asynccontextmanager
 async def open_database(settings: Settings) -> AsyncIterator[AsyncMongoClient[dict[str, object]]]:
     """A client of the configured deployment, or of an embedded one that lives as long as this context."""
-    async with AsyncExitStack() as stack:
-        uri = settings.mongodb_uri
-        if uri is None:
-            mongod = await stack.enter_async_context(EmbeddedMongod(settings.data_dir))
-            uri = mongod.uri
-        yield await stack.enter_async_context(connect(uri))
+    if settings.mongodb_uri is not None:
+        async with connect(settings.mongodb_uri) as client:
+            yield client
+        return
+    async with EmbeddedMongod(settings.data_dir) as mongod, connect(mongod.uri) as client, asyncio.TaskGroup() as group:
+        watch = group.create_task(mongod.wait())  # raises when the database cannot be kept alive, and that ends everything
+        try:
+            yield client
+        finally:
+            watch.cancel()
 
 
 @asynccontextmanager
-async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
+async def open_runtime(settings: Settings, registry: Registry | None = None) -> AsyncIterator[Runtime]:
     """Everything but the web server and the job loop, with the feed running. Leaves nothing behind."""
     async with open_database(settings) as client:
         store = MongoStore(client, client.get_default_database(DATABASE).name)
         if settings.is_development:
             await set_up(store.database)
         keys = await shared_key(store.database, "grants", clock())
-        runtime = Runtime(settings, client, store, keys, await store.newest())
+        runtime = Runtime(settings, client, store, keys, await store.newest(), registry or published())
         for subject in settings.admin_user_ids:
             await runtime.make_admin(subject)
         async with asyncio.TaskGroup() as group:

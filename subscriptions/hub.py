@@ -18,6 +18,7 @@ from msgspec import Raw
 
 from schema.errors import SnapshotGone
 from schema.readset import Commit, ReadSet, overlap
+from schema.tables import EVERYTHING
 from schema.values import Millis, Timestamp
 from subscriptions.answers import Answer, Answers, Facets, Question, Watcher
 from subscriptions.effects import Result, Value
@@ -103,7 +104,7 @@ class Hub(Generic[C]):
     def lost(self, position: Timestamp) -> None:
         """History was lost up to `position`: any answer may be wrong from here on."""
         self.log.gap(position)
-        for answer in list(self.answers):
+        for answer in self.answers.met_by(EVERYTHING):
             answer.stale_at = position
             self.invalidations += 1
             self.answers.retire(answer)

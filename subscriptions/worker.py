@@ -288,6 +288,7 @@ class SocketWorker(Generic[C]):
             log.info("a client did not take its close frame", extra={"action": "socket.stuck"})
 
     def _leave(self) -> None:
+        self._machine.fail(ConnectionResetError())  # mutations that have not begun are for the client to send again
         shown, self._shown = self._shown, {}
         for query_id, answer in shown.items():
             self._hub.unwatch(answer, self, query_id)

@@ -10,15 +10,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from schema.document import TABLES, Table
+from schema.document import Table
 from schema.keys import BY_ID, key_of
 from schema.readset import Commit, Touch, WriteSet, united
+from schema.tables import EVERYTHING, TABLES
 from server.store.codec import timestamp
 
 RawDocument = dict[str, Any]
 
 DOCUMENT_EVENTS = frozenset({"insert", "update", "replace", "delete"})
-EVERYTHING = WriteSet(tables=frozenset(TABLES))
 
 
 def pipeline() -> list[RawDocument]:

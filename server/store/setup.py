@@ -12,7 +12,8 @@ import msgspec
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import CollectionInvalid, OperationFailure
 
-from schema.document import TABLES, Index, Table
+from schema.document import Index, Table
+from schema.tables import TABLES
 from server.store.validators import validator
 
 RawDocument = dict[str, Any]
