@@ -14,7 +14,8 @@ BlobKind: TypeAlias = Literal["upload", "result"]
 class Blob(Document, frozen=True, kw_only=True):
     """A file that is whole and was measured by us. Its id is unguessable and is the capability to read it.
 
-    An upload belongs to its uploader and is claimed once; without this row the file is not served.
+    An upload belongs to its uploader and is claimed once; without this row the file is not served. After `public_until` it is
+    served only to who holds its key, which its owner's queries hand out.
     """
 
     id: Id[Blob] = NEW
@@ -31,6 +32,7 @@ class Blob(Document, frozen=True, kw_only=True):
     created_at: Millis
     claimed_at: Millis | None = None
     grant: str | None = None
+    public_until: Millis | None = None
 
     by_grant = index("grant", unique_when=("kind", "upload"))
     by_claimed = index("kind", "claimed_at", "created_at")

@@ -32,7 +32,7 @@ Millis: TypeAlias = float
 Timestamp = NewType("Timestamp", int)
 """A commit time: MongoDB's cluster time as one u64, seconds in the upper half and the ordinal in the lower."""
 
-Scalar: TypeAlias = None | bool | int | float | str
+Scalar: TypeAlias = bool | int | float | str | None
 """What an indexed field may hold."""
 
 ZERO = Timestamp(0)

@@ -23,6 +23,7 @@ from server.auth.grants import Grants
 from server.auth.identity import Identity
 from server.errors import Forbidden, Invalid, Unauthenticated
 from server.ids import capability_id
+from server.visibility import public_until
 
 SUBJECT = "subject"
 """The one facet of a caller that functions can look at; administration is read from its table."""
@@ -125,6 +126,11 @@ class Urls:
     def file(self, blob_id: Id[Blob]) -> str:
         """Where a file is read."""
         return f"{self._public_url}/api/storage/{blob_id}"
+
+    def own_file(self, image: Image) -> str:
+        """Where an image's owner reads its file, also when strangers may not or soon will not."""
+        url = self.file(image.body)
+        return url if public_until(image) is None else f"{url}?key={self._grants.file_key(image.body)}"
 
     def upload(self, subject: str, now: Millis) -> str:
         """Where one file may be uploaded, once, within the hour, by this person."""

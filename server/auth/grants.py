@@ -35,10 +35,11 @@ class UploadGrant(msgspec.Struct, frozen=True, array_like=True):
 class Grants:
     """Issues and checks permissions."""
 
-    __slots__ = ("_uploads",)
+    __slots__ = ("_files", "_uploads")
 
     def __init__(self, key: bytes) -> None:
         self._uploads = _Seal(key, b"upload")
+        self._files = _Seal(key, b"file")
 
     def __repr__(self) -> str:
         return "Grants(uploads)"
@@ -49,6 +50,14 @@ class Grants:
         if len(token) > MAX_GRANT_CHARS:
             raise ValueError("subject and nonce are too long for an upload token")
         return token
+
+    def file_key(self, blob_id: str) -> str:
+        """What opens a file that strangers may not read; for its owner's eyes."""
+        return self._files.seal(blob_id.encode(), b"")
+
+    def opens_file(self, blob_id: str, key: str) -> bool:
+        """Is this the file's key?"""
+        return len(key) <= MAX_GRANT_CHARS and self._files.open(blob_id.encode(), key) is not None
 
     def open_upload(self, token: str, now: Millis) -> UploadGrant:
         """The permission in this token. Raises `GrantRefused`."""

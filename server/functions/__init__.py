@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from server.functions import gallery, images, users
+from server.functions import gallery, images, sharing, users
 from server.registry import Registry
 
 PUBLISHED = (
     ("images", images),
     ("images", gallery),
+    ("images", sharing),
     ("users", users),
 )
 

@@ -11,6 +11,7 @@ from server.registry import query
 
 MAX_COUNTED_IMAGES = 10_000
 MAX_FAILED_IMAGES = 50
+MAX_UNPAGED_IMAGES = 200
 
 
 def belongs_in_gallery(image: Image) -> bool:
@@ -23,7 +24,21 @@ async def get_gallery_images_paginated(ctx: Query[Member], pagination_opts: Pagi
     """The caller's gallery, newest first: results, and originals still being worked on."""
     mine = Image.by_user_and_created.eq(user_id=ctx.me.subject).newest_first()
     found = await ctx.db.page(mine, pagination_opts, keep=belongs_in_gallery)
-    return found.map(lambda image: image_with_url(image, ctx.urls.file(image.body)))
+    return found.map(lambda image: image_with_url(image, ctx.urls.own_file(image)))
+
+
+@query
+async def get_gallery_images(ctx: Query[Member]) -> list[ImageWithUrl]:
+    """The newest of the caller's gallery at once, for clients that do not page."""
+    mine = Image.by_user_and_created.eq(user_id=ctx.me.subject).newest_first()
+    images = await ctx.db.take(mine, MAX_UNPAGED_IMAGES)
+    return [image_with_url(image, ctx.urls.own_file(image)) for image in images if belongs_in_gallery(image)]
+
+
+@query
+async def get_images(ctx: Query[Member]) -> list[ImageWithUrl]:
+    """The same under its older name."""
+    return await get_gallery_images(ctx)
 
 
 @query
@@ -54,7 +69,7 @@ async def get_failed_images(ctx: Query[Member]) -> list[FailedImage]:
     """The caller's originals that could not be drawn, and why."""
     failed = Image.by_user_and_status.eq(user_id=ctx.me.subject, generation_status="failed").newest_first()
     images = await ctx.db.take(failed, MAX_FAILED_IMAGES)
-    return [failed_image(image, ctx.urls.file(image.body)) for image in images]
+    return [failed_image(image, ctx.urls.own_file(image)) for image in images]
 
 
 @query

@@ -13,6 +13,7 @@ from server.functions.removal import remove_image
 from server.functions.views import Deletion
 from server.limits import per_member
 from server.registry import mutation
+from server.visibility import restrict_file
 from server.work import GENERATE_IMAGE
 
 GENERATION_PRICE = 1
@@ -78,7 +79,7 @@ async def update_featured_status(ctx: Mutation[Member], image_id: Id[Image], is_
     if image.is_featured == is_featured:
         return
     now = ctx.clock.now() if is_featured else None
-    await ctx.db.patch(
+    image = await ctx.db.patch(
         image,
         is_featured=is_featured,
         featured_at=now,
@@ -89,6 +90,7 @@ async def update_featured_status(ctx: Mutation[Member], image_id: Id[Image], is_
         feature_rejected_by=None,
         feature_rejection_reason=None,
     )
+    await restrict_file(ctx.db, image)
 
 
 @mutation()

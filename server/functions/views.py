@@ -7,7 +7,7 @@ import msgspec
 from schema.billing import LedgerEntry, LedgerKind
 from schema.blobs import Blob
 from schema.document import Document
-from schema.images import Image
+from schema.images import GenerationStatus, Image
 from schema.values import Id, Millis, camel
 
 
@@ -32,6 +32,14 @@ class PublicImage(Document, frozen=True, kw_only=True):
     original_width: int | None
     original_height: int | None
     placeholder_blur_data_url: str | None
+
+
+class SharedImage(PublicImage, frozen=True, kw_only=True):
+    """An image as those see it who were given its link."""
+
+    sharing_enabled: bool | None
+    share_expires_at: Millis | None
+    generation_status: GenerationStatus | None
 
 
 class FailedImage(Document, frozen=True, kw_only=True):
@@ -91,6 +99,12 @@ def public_image(image: Image, url: str) -> PublicImage:
     """The image as everybody sees it."""
     shown = {name: getattr(image, name) for name in PublicImage.__struct_fields__ if name != "url"}
     return PublicImage(**shown, url=url)
+
+
+def shared_image(image: Image, url: str) -> SharedImage:
+    """The image as those see it who have its link."""
+    shown = {name: getattr(image, name) for name in SharedImage.__struct_fields__ if name != "url"}
+    return SharedImage(**shown, url=url)
 
 
 def failed_image(image: Image, url: str) -> FailedImage:

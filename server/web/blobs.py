@@ -46,7 +46,7 @@ def blob_routes(
         max_bytes=max_upload_bytes,
         slots=slots or Slots(),
     )
-    downloads = Downloads(database, vault)
+    downloads = Downloads(database, vault, grants, clock)
     return [
         Route(UPLOAD_PATH, uploads.receive, methods=["POST"]),
         Route(BLOB_PATH, downloads.serve, methods=["GET"]),

@@ -10,7 +10,7 @@ import asyncio
 import base64
 import logging
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,7 +18,8 @@ from starlette.types import Receive, Scope, Send
 
 from schema.blobs import Blob
 from schema.errors import StoreUnavailable
-from schema.values import Id
+from schema.values import Id, Millis
+from server.auth.grants import Grants
 from server.database import Database
 from server.ids import ALPHABET, CAPABILITY_BITS
 from server.store.gridfs import BlobMissing, BlobVault
@@ -43,12 +44,12 @@ log = logging.getLogger("anime.blobs")
 class Downloads:
     """The endpoint of stored files."""
 
-    __slots__ = ("_rows", "_vault")
+    __slots__ = ("_clock", "_grants", "_rows", "_vault")
 
-    def __init__(self, database: Database, vault: BlobVault) -> None:
+    def __init__(self, database: Database, vault: BlobVault, grants: Grants, clock: Callable[[], Millis]) -> None:
         # One round trip, where a snapshot needs two; a deletion that was acknowledged is seen.
         self._rows = MongoReads(database.store.database, concern={"level": "majority"}, session=None)
-        self._vault = vault
+        self._vault, self._grants, self._clock = vault, grants, clock
 
     def __repr__(self) -> str:
         return f"<Downloads from {self._vault!r}>"
@@ -68,7 +69,7 @@ class Downloads:
             return RefusalResponse(refused)
 
     async def _answer(self, request: Request) -> Response:
-        blob = await self._find(request.path_params["storage_id"])
+        blob = await self._find(request.path_params["storage_id"], request.query_params.get("key", ""))
         etag = f'"{blob.sha256}"'
         cached = {"ETag": etag, "Cache-Control": f"private, max-age={CACHE_S}", **SAFETY}
         if has_it(request.headers.get("if-none-match"), etag):
@@ -85,12 +86,15 @@ class Downloads:
         # The first piece before the status: a content that is not there is a 404, not a broken 200.
         return Download(await anext(pieces, b""), pieces, status, headers)
 
-    async def _find(self, storage_id: str) -> Blob:
+    async def _find(self, storage_id: str, key: str) -> Blob:
         if _BLOB_ID.fullmatch(storage_id) is None:
             raise Refused(400, "InvalidStoragePath", "This is not the address of a file.")
         blob_id: Id[Blob] = Id(storage_id)
         blob = await self._rows.get(Blob, blob_id)
         if blob is None:
+            raise BlobMissing(storage_id)
+        is_public = blob.public_until is None or self._clock() < blob.public_until
+        if not is_public and not self._grants.opens_file(blob.id, key):
             raise BlobMissing(storage_id)
         return blob
 

@@ -15,11 +15,10 @@ from server.executor import Caller
 from server.web.origins import Origins
 from subscriptions.hub import Hub
 from subscriptions.sync import SyncMachine
+from subscriptions.transition import accepts_chunks
 from subscriptions.worker import Calls, SocketWorker
 
 MAX_SOCKETS = 20_000
-CHUNKS_SINCE = (1, 28)
-"""From this npm release on, clients put large transitions together from parts (sync-protocol 3.3)."""
 _VERSION = re.compile(r"^(\d{1,4})\.(\d{1,4})\.(\d{1,4})(?:[-+][0-9A-Za-z.+-]{1,64})?$")
 
 
@@ -93,7 +92,7 @@ class SyncEndpoint:
             await websocket.send_denial_response(refusal)
             return
         await websocket.accept()
-        machine = SyncMachine[Caller](None, chunks=_takes_chunks(websocket))
+        machine = SyncMachine[Caller](None, chunks=accepts_chunks(_client(websocket)))
         worker = SocketWorker(
             Connection(websocket), machine, self._hub, self._calls, spawn=self._spawn, clock=self._clock
         )
@@ -114,10 +113,9 @@ class SyncEndpoint:
         return None
 
 
-def _takes_chunks(connection: HTTPConnection) -> bool:
-    match = _VERSION.match(connection.path_params.get("version") or "")
-    is_npm = not connection.headers.get("convex-client", "npm-").startswith("python")
-    return is_npm and match is not None and (int(match[1]), int(match[2])) >= CHUNKS_SINCE
+def _client(connection: HTTPConnection) -> str:
+    """The client's name and version: from its header, else npm at the version in the path (sync-protocol 1.1)."""
+    return connection.headers.get("convex-client") or f"npm-{connection.path_params.get('version', '')}"
 
 
 def _error(status: int, code: str, message: str) -> JSONResponse:

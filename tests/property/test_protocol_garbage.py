@@ -19,7 +19,12 @@ WORDS = (
 )  # fmt: skip
 
 values = st.recursive(
-    st.none() | st.booleans() | st.integers(-2, 2**32) | st.floats(allow_nan=False) | st.sampled_from(WORDS) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-2, 2**32)
+    | st.floats(allow_nan=False)
+    | st.sampled_from(WORDS)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=6),
     max_leaves=20,
 )

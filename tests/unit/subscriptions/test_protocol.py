@@ -82,7 +82,16 @@ def test_arguments_are_the_bytes_of_one_object(args: str, one: bytes) -> None:
 
 @pytest.mark.parametrize(
     "args",
-    ["{}", "null", "[{},{}]", "[1]", "[null]", '[{"a":"\\ud800"}]', "[{" + '"a":[' * 64 + "]" * 64 + "}]", '[{"a":1e999}]'],
+    [
+        "{}",
+        "null",
+        "[{},{}]",
+        "[1]",
+        "[null]",
+        '[{"a":"\\ud800"}]',
+        "[{" + '"a":[' * 64 + "]" * 64 + "}]",
+        '[{"a":1e999}]',
+    ],
 )
 def test_other_arguments_are_refused(args: str) -> None:
     with pytest.raises(RemoteProtocolError):

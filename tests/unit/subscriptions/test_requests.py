@@ -73,7 +73,7 @@ def test_actions_run_side_by_side() -> None:
 def test_a_number_is_used_once_at_a_time() -> None:
     requests: Requests[str] = Requests()
     requests.mutate(mutation(0), "ana", None)
-    for ask in (requests.mutate, ):
+    for ask in (requests.mutate,):
         with pytest.raises(RemoteProtocolError):
             ask(mutation(0), "ana", None)
     with pytest.raises(RemoteProtocolError):
@@ -94,7 +94,11 @@ def test_lines_have_an_end() -> None:
 
 def test_our_own_mistakes_are_noticed() -> None:
     requests: Requests[str] = Requests()
-    for mistake in (requests.commit, lambda: requests.mutation_done(0, DONE), lambda: requests.action_done(0, Failed("x"))):
+    for mistake in (
+        requests.commit,
+        lambda: requests.mutation_done(0, DONE),
+        lambda: requests.action_done(0, Failed("x")),
+    ):
         with pytest.raises(LocalProtocolError):
             mistake()
     requests.mutate(mutation(0), "ana", None)

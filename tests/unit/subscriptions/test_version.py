@@ -19,7 +19,16 @@ def test_timestamps_travel_as_the_protocol_says(number: int, text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "AAAA", "AAAAAAAAAAA", "AAAAAAAAAAA=\n", "AAAAAAAAAA\u00e9=", "!!!!!!!!!!!=", "//////////8=", "AAAAAAAAAAAAAAAA"],
+    [
+        "",
+        "AAAA",
+        "AAAAAAAAAAA",
+        "AAAAAAAAAAA=\n",
+        "AAAAAAAAAA\u00e9=",
+        "!!!!!!!!!!!=",
+        "//////////8=",
+        "AAAAAAAAAAAAAAAA",
+    ],
 )
 def test_other_text_is_the_peers_mistake(text: str) -> None:
     with pytest.raises(RemoteProtocolError):
