@@ -46,12 +46,10 @@ async def move(
     image_id: Id[Image] | None = None,
     order_id: str | None = None,
 ) -> User:
-    """Write one movement and the balance it leaves; a movement that is written already changes nothing.
+    """Write one movement and the balance it leaves. The key's index refuses a movement that is written already.
 
-    Raises `InsufficientCredits` when the balance would fall below zero.
+    Raises `InsufficientCredits` when the balance would fall below zero, `NotUnique` the second time.
     """
-    if await db.exists(LedgerEntry.by_key.eq(key=key)):
-        return user
     balance = user.credits + amount
     if balance < 0:
         raise InsufficientCredits(needed=-amount, available=user.credits)

@@ -14,6 +14,7 @@ import httpx
 
 from server.config import Settings, read_settings
 from server.processes import listening, serving, working
+from server.registry import Registry
 from server.runtime import Runtime, open_runtime
 
 
@@ -54,14 +55,17 @@ def fresh_database(uri: str) -> str:
 
 
 @asynccontextmanager
-async def open_world(mongod_uri: str, **variables: str) -> AsyncIterator[World]:
-    """Start a product on a free port. `variables` are the contract's, for example `MAX_UPLOAD_BYTES="100000"`."""
+async def open_world(mongod_uri: str, *, registry: Registry | None = None, **variables: str) -> AsyncIterator[World]:
+    """Start a product on a free port. `variables` are the contract's, for example `MAX_UPLOAD_BYTES="100000"`.
+
+    `registry` replaces the product's functions.
+    """
     with tempfile.TemporaryDirectory(prefix="anime-world-") as folder:
         env = {"MONGODB_URI": fresh_database(mongod_uri), "PORT": str(free_port()), "DATA_DIR": folder, **variables}
         settings = read_settings(env, default_environment="development")
         async with (
             listening(settings) as listener,
-            open_runtime(settings) as runtime,
+            open_runtime(settings, registry) as runtime,
             serving(settings, runtime, listener),
             working(runtime),
         ):
