@@ -62,5 +62,5 @@ class HubFeed:
         signal = _Signal()
         watched = self._hub.watch_reads(reader.read_set(), ts, signal)
         change = Change(signal)
-        weakref.finalize(change, self._hub.unwatch, watched, signal, 0)
+        weakref.finalize(change, self._hub.unwatch, watched, signal, 0).atexit = False
         return found, change

@@ -112,13 +112,15 @@ async def serving(settings: Settings, runtime: Runtime, listener: socket.socket)
 async def working(runtime: Runtime) -> AsyncIterator[None]:
     """The job loop; what runs when it ends is finished or handed back."""
     loop = runtime.worker()
-    task = asyncio.create_task(loop.run(), name="job loop")
-    try:
-        yield
-    finally:
-        await loop.drain(JOB_GRACE_S)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+    async with asyncio.TaskGroup() as group:
+        ticker = group.create_task(runtime.ticker().run(), name="ticker")
+        working = group.create_task(loop.run(), name="job loop")
+        try:
+            yield
+        finally:
+            ticker.cancel()
+            await loop.drain(JOB_GRACE_S)
+            working.cancel()
 
 
 def stop_on_signals() -> asyncio.Event:

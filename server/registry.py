@@ -112,8 +112,11 @@ def _function(name: str, handler: Handler) -> Function:
     kind, rate = getattr(handler, MARK)
     path = f"{name}:{camel(handler.__name__)}"
     hints = typing.get_type_hints(handler, include_extras=True)
-    context, *parameters = inspect.signature(handler).parameters.values()
-    context_type = hints[context.name]
+    parameters = list(inspect.signature(handler).parameters.values())
+    untyped = [name for name in (*(each.name for each in parameters), "return") if name not in hints]
+    if untyped:
+        raise TypeError(f"{path} does not declare the type of {', '.join(untyped)}")
+    context_type = hints[parameters.pop(0).name] if parameters else None
     if _CONTEXTS.get(typing.get_origin(context_type)) != kind:
         raise TypeError(f"{path}: a {kind} takes a {kind.capitalize()}[...] first")
     (caller,) = typing.get_args(context_type)

@@ -21,6 +21,7 @@ from starlette.routing import BaseRoute
 
 from jobs.loop import JobLoop
 from jobs.runner import Runner
+from jobs.ticker import Ticker
 from schema.users import AdminRole
 from schema.values import Millis, Timestamp
 from schema.writer import Writer
@@ -37,12 +38,15 @@ from server.dev.issuer import DevIssuer, dev_routes
 from server.executor import Caller, Executor, facet
 from server.feed import HubFeed
 from server.functions import published
-from server.functions.files import EraseFile
+from server.functions.auditing import Auditor
+from server.functions.chores import Chore
 from server.functions.generation import GenerateImage
+from server.functions.sweeping import Sweeper
 from server.keyring import shared_key
 from server.limits import Limits
 from server.pictures.lab import PhotoLab
-from server.providers.pictures import LocalStylizer
+from server.providers.pictures import LocalStylizer, PictureMaker
+from server.providers.prompt import load_prompt
 from server.registry import Registry
 from server.store.connection import connect
 from server.store.embedded import EmbeddedMongod
@@ -58,6 +62,7 @@ from server.web.health import health_routes
 from server.web.origins import Origins
 from server.web.page import page_routes
 from server.web.socket import SyncEndpoint
+from server.work import AUDIT_LEDGER, ERASE_FILE, PRUNE_JOBS, RECURRING, SWEEP_FILES
 from subscriptions.hub import Hub
 from subscriptions.log import Log
 
@@ -65,6 +70,8 @@ DATABASE = "anime_leak"
 """The database's name where `MONGODB_URI` names none. Blobs live in another one beside it, or every chunk would pass the feed."""
 MUTATION_GRACE_S = 10.0
 JOB_GRACE_S = 20.0
+DRAWING_SHARE = 0.75
+"""Of an attempt's time, what a model may take; the rest is for the lab and for storing."""
 
 
 def clock() -> Millis:
@@ -99,7 +106,9 @@ class Runtime:
         )
         self.tail = Tail(store, start, deliver=self.hub.deliver, lost=self.hub.lost)
         self.endpoint: SyncEndpoint | None = None
+        self.auditor = Auditor(self.database)
         self.jobs: JobLoop | None = None
+        self.pictures: PictureMaker | None = None
 
     def __repr__(self) -> str:
         return f"<Runtime {self.name} {self.hub!r}>"
@@ -111,12 +120,15 @@ class Runtime:
     def metrics(self) -> Mapping[str, float]:
         """What this process counts."""
         return {
+            "anime_ledger_audits_total": self.auditor.audits,
+            "anime_ledger_imbalanced_members": self.auditor.imbalanced,
             "anime_sockets": 0 if self.endpoint is None else len(self.endpoint),
             "anime_answers": len(self.hub.answers),
             "anime_query_executions_total": self.hub.executions,
             "anime_invalidations_total": self.hub.invalidations,
             "anime_feed_events_total": self.tail.events,
             "anime_feed_age_seconds": self.feed_age() / 1_000,
+            **({} if self.pictures is None else self.pictures.metrics()),
         }
 
     def application(self, verifier: TokenVerifier, extra: list[BaseRoute]) -> Starlette:
@@ -140,9 +152,14 @@ class Runtime:
 
     def worker(self) -> JobLoop:
         """The job loop of this process."""
+        self.pictures = self._picture_maker()
+        sweeper = Sweeper(self.database, self.vault)
         runners: list[Runner] = [
-            GenerateImage(self.database, self.vault, LocalStylizer(self.lab)),
-            EraseFile(self.vault),
+            GenerateImage(self.database, self.vault, self.pictures),
+            Chore(ERASE_FILE, sweeper.erase),
+            Chore(SWEEP_FILES, sweeper.sweep),
+            Chore(AUDIT_LEDGER, self.auditor.audit),
+            Chore(PRUNE_JOBS, self.auditor.prune),
         ]
         self.jobs = JobLoop(
             self.database,
@@ -154,6 +171,26 @@ class Runtime:
             random=random.random,
         )
         return self.jobs
+
+    def ticker(self) -> Ticker:
+        """What fires the recurring work, once among all workers."""
+        return Ticker(self.database, RECURRING, clock=clock, random=random.random)
+
+    def _picture_maker(self) -> PictureMaker:
+        settings = self.settings
+        if settings.gemini_api_key is None:
+            return LocalStylizer(self.lab)
+        from server.providers.gemini import open_gemini  # half a second and 50 MB, only for processes that draw
+
+        return open_gemini(
+            self.lab,
+            api_key=settings.gemini_api_key,
+            model=settings.gemini_model,
+            base_url=settings.gemini_base_url,
+            prompt=load_prompt(),
+            deadline_s=DRAWING_SHARE * settings.generation_timeout_s,
+            clock=clock,
+        )
 
     async def make_admin(self, subject: str) -> None:
         """Give the role, once."""
@@ -199,6 +236,8 @@ async def open_runtime(settings: Settings, registry: Registry | None = None) -> 
                 await runtime.background.drain(MUTATION_GRACE_S)
                 await runtime.hub.close()
                 await runtime.lab.close()
+                if runtime.pictures is not None:
+                    await runtime.pictures.aclose()
                 for task in feed:
                     task.cancel()
 

@@ -42,7 +42,7 @@ def write_set(event: RawDocument) -> WriteSet:
     kind = event["operationType"]
     if kind not in DOCUMENT_EVENTS:
         name = event.get("ns", {}).get("coll")
-        return WriteSet(tables=frozenset({name})) if name in TABLES else EVERYTHING
+        return WriteSet(tables=frozenset({name})) if kind == "drop" and name in TABLES else EVERYTHING
     table = TABLES.get(event["ns"]["coll"])
     if table is None:
         return WriteSet()
@@ -50,10 +50,14 @@ def write_set(event: RawDocument) -> WriteSet:
     if (kind != "insert" and before is None) or (kind != "delete" and after is None):
         return WriteSet(tables=frozenset({table.name}))
     try:
-        found = (*_touches(table, before), *_touches(table, after))
+        found = (*_touches(table, before), *_touches(table, after), _by_id(table, event["documentKey"]))
     except TypeError:  # an edit by hand has put something into an indexed field that no document of ours can hold
         return WriteSet(tables=frozenset({table.name}))
-    return WriteSet(frozenset((*found, Touch(table.name, BY_ID, key_of(event["documentKey"]["_id"])))))
+    return WriteSet(frozenset(found))
+
+
+def _by_id(table: Table, key: RawDocument) -> Touch:
+    return Touch(table.name, BY_ID, key_of(key["_id"]))
 
 
 def _touches(table: Table, image: RawDocument | None) -> Iterator[Touch]:

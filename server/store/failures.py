@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,8 +14,9 @@ WRITE_CONFLICT = 112
 NO_SUCH_TRANSACTION = 251
 SNAPSHOT_TOO_OLD = 239
 SNAPSHOT_UNAVAILABLE = 246
-HISTORY_LOST = frozenset({280, 286})
-"""ChangeStreamFatalError, ChangeStreamHistoryLost."""
+SNAPSHOT_NOT_YET = 72
+HISTORY_LOST = frozenset({260, 280, 286, 10334})
+"""InvalidResumeToken, ChangeStreamFatalError, ChangeStreamHistoryLost, BSONObjectTooLarge: this position is dead."""
 NOT_NOW = frozenset({6, 7, 89, 91, 189, 262, 9001, 10058, 10107, 11600, 11602, 13388, 13435, 13436})
 """Network trouble, stepping down, shutting down, out of time: the same request may succeed later."""
 TRANSIENT = "TransientTransactionError"
@@ -39,7 +41,7 @@ def meaning(error: PyMongoError) -> Exception | None:
         details = error.details or {}
         return NotUnique(_table(str(details.get("errmsg", ""))), ", ".join(details.get("keyPattern", {})))
     if isinstance(error, OperationFailure) and not isinstance(error, ExecutionTimeout):
-        if error.code in (SNAPSHOT_TOO_OLD, SNAPSHOT_UNAVAILABLE):
+        if error.code in (SNAPSHOT_TOO_OLD, SNAPSHOT_UNAVAILABLE, SNAPSHOT_NOT_YET):
             return SnapshotGone(f"code {error.code}")
         if error.code in (WRITE_CONFLICT, NO_SUCH_TRANSACTION):
             return WriteConflict(f"code {error.code}")
@@ -49,6 +51,13 @@ def meaning(error: PyMongoError) -> Exception | None:
     if isinstance(error, ConnectionFailure | ExecutionTimeout) or error.timeout:
         return StoreUnavailable(type(error).__name__)
     return None
+
+
+def heed_cancellation() -> None:
+    """Raise the cancellation that the driver may have swallowed: on Python 3.11 its `wait_for` does, while it sends."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _table(message: str) -> str:

@@ -8,15 +8,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import pymongo
+from bson import ObjectId
 from gridfs import AsyncGridFSBucket
 from gridfs.errors import FileExists, NoFile
 from pymongo import AsyncMongoClient, ReadPreference
 from pymongo.errors import PyMongoError
 from pymongo.write_concern import WriteConcern
 
+from schema.values import Millis
 from server.store.failures import translated
 
 RawDocument = dict[str, Any]
@@ -27,6 +30,8 @@ CHUNK_BYTES = 255 * 1024
 READ_DEADLINE_S = 5.0
 WRITE_DEADLINE_S = 15.0
 DELETE_DEADLINE_S = 10.0
+SWEEP_DEADLINE_S = 60.0
+MAX_SWEPT_BLOBS = 1_000
 
 
 class BlobMissing(Exception):
@@ -109,6 +114,30 @@ class BlobVault:
         """Remove a blob; one that is gone already is fine. Raises `StoreUnavailable`."""
         with translated(), suppress(NoFile), pymongo.timeout(DELETE_DEADLINE_S):
             await self._bucket.delete(blob_id)
+
+    async def older_than(self, moment: Millis, *, after: str, limit: int) -> list[str]:
+        """Ids of blobs that were stored before `moment`, in order, beginning after the id `after`."""
+        stored = {"_id": {"$gt": after}, "uploadDate": {"$lt": datetime.fromtimestamp(moment / 1_000, UTC)}}
+        with translated(), pymongo.timeout(READ_DEADLINE_S):
+            files = self._files.find(stored, {"_id": 1}).sort("_id", 1).limit(limit)
+            return [file["_id"] async for file in files]
+
+    async def sweep_chunks(self, moment: Millis) -> int:
+        """Remove chunks from before `moment` that belong to no file: a write was killed in the middle. How many blobs."""
+        oldest = ObjectId.from_datetime(datetime.fromtimestamp(moment / 1_000, UTC))
+        torn: list[RawDocument] = [
+            {"$match": {"_id": {"$lt": oldest}, "n": 0}},
+            {"$lookup": {"from": self._files.name, "localField": "files_id", "foreignField": "_id", "as": "file"}},
+            {"$match": {"file": []}},
+            {"$limit": MAX_SWEPT_BLOBS},
+            {"$project": {"files_id": 1}},
+        ]
+        swept = 0
+        with translated(), pymongo.timeout(SWEEP_DEADLINE_S):
+            async for chunk in await self._chunks.aggregate(torn):
+                await self._chunks.delete_many({"files_id": chunk["files_id"]})
+                swept += 1
+        return swept
 
 
 async def _single(content: bytes) -> AsyncIterator[bytes]:

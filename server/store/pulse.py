@@ -16,6 +16,7 @@ from pymongo.errors import PyMongoError
 from schema.document import table_of
 from schema.system import Pulse as PulseDocument
 from schema.values import Millis
+from server.store.failures import heed_cancellation
 from server.store.mongo import MongoStore
 
 QUIET_S = 5.0
@@ -51,6 +52,7 @@ class Pulse:
             try:
                 with pymongo.timeout(DEADLINE_S):
                     await self._beat()
+                heed_cancellation()
             except PyMongoError as error:
                 log.warning("pulse missed: %s", type(error).__name__, extra={"action": "feed.pulse"})
                 await asyncio.sleep(0.2)

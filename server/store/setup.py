@@ -19,6 +19,9 @@ from server.store.validators import validator
 RawDocument = dict[str, Any]
 
 NAMESPACE_EXISTS = 48
+INDEX_REFUSED = frozenset({85, 86, 11000})
+"""IndexOptionsConflict, IndexKeySpecsConflict, DuplicateKey: for a person to mend."""
+INDEX_OPTIONS = ("unique", "partialFilterExpression", "expireAfterSeconds", "sparse", "collation", "hidden")
 
 
 class Drift(msgspec.Struct, frozen=True):
@@ -84,8 +87,14 @@ async def _indexes(database: AsyncDatabase[RawDocument], table: Table) -> tuple[
     drift: list[Drift] = []
     for name, (keys, options) in wanted.items():
         if name not in present:
-            await database[table.name].create_index(list(keys.items()), name=name, **options)
-            done.append(f"created the index {table.name}.{name}")
+            try:
+                await database[table.name].create_index(list(keys.items()), name=name, **options)
+            except OperationFailure as error:
+                if error.code not in INDEX_REFUSED:
+                    raise
+                drift.append(Drift(table.name, f"the index {name} cannot be made beside what is there: {error.code}"))
+            else:
+                done.append(f"created the index {table.name}.{name}")
         elif not _same(present[name], keys, options):
             drift.append(Drift(table.name, f"the index {name} differs from the schema; drop it and migrate again"))
     drift += [
@@ -118,6 +127,6 @@ def _constraint(table: Table, index: Index) -> RawDocument | None:
 
 
 def _same(present: Mapping[str, Any], keys: dict[str, int], options: RawDocument) -> bool:
-    return dict(present["key"]) == keys and all(
-        present.get(name) == options.get(name) for name in ("unique", "partialFilterExpression", "expireAfterSeconds")
+    return list(present["key"].items()) == list(keys.items()) and all(
+        present.get(name) == options.get(name) for name in INDEX_OPTIONS
     )

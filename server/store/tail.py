@@ -23,7 +23,7 @@ from schema.errors import StoreUnavailable
 from schema.readset import Commit
 from schema.values import Timestamp
 from server.store import codec, events
-from server.store.failures import HISTORY_LOST
+from server.store.failures import HISTORY_LOST, heed_cancellation
 from server.store.mongo import MongoStore
 
 RawDocument = dict[str, Any]
@@ -70,7 +70,7 @@ class Tail:
                 if self._history_lost:
                     await self._start_over()
                 await self._follow()
-            except (PyMongoError, StoreUnavailable) as error:
+            except (PyMongoError, StoreUnavailable, TimeoutError) as error:
                 self._history_lost = isinstance(error, OperationFailure) and error.code in HISTORY_LOST
                 pause = FIRST_PAUSE_S if self.is_open else min(LAST_PAUSE_S, 2 * pause)
                 log.warning("feed interrupted: %s", type(error).__name__, extra={"action": "feed.interrupted"})
@@ -139,8 +139,10 @@ class Tail:
                 self._deliver(fresh, fresh[-1].ts)
 
     async def _command(self, command: RawDocument, session: AsyncClientSession) -> RawDocument:
-        with pymongo.timeout(DEADLINE_S):
+        # Not `pymongo.timeout`: it would put its own limit in the place of the command's `maxTimeMS`.
+        async with asyncio.timeout(DEADLINE_S):
             reply: RawDocument = await self._store.database.command(command, session=session)
+        heed_cancellation()
         return reply
 
     async def _close(self, cursor: int) -> None:
