@@ -1,6 +1,6 @@
 """Values as clients read them: the encoding of sync-protocol section 8, and digests of it.
 
-Invariant: equal values have equal bytes, so equal digests; `None` in an object is absent; every number is a Float64 and is
+Invariant: equal values have equal bytes, so equal digests; a document's field that is `None` is absent; every number is a Float64 and is
 written with a point, because the Python HTTP client refuses bare integers.
 """
 
@@ -20,7 +20,7 @@ _encoder = msgspec.json.Encoder(order="sorted")
 
 def encode_value(value: object) -> bytes:
     """A function's result as JSON: documents by their wire names, in canonical form."""
-    return _encoder.encode(_wire(msgspec.to_builtins(value, builtin_types=(bytes,))))
+    return _encoder.encode(_wire(value))
 
 
 def canonical_arguments(arguments: bytes) -> bytes:
@@ -42,8 +42,12 @@ def _wire(value: object) -> object:
         return {"$bytes": b64encode(value).decode()}
     if isinstance(value, list | tuple):
         return [_wire(item) for item in value]
+    if isinstance(value, msgspec.Struct):
+        named = zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True)
+        fields = ((name, getattr(value, field)) for name, field in named)
+        return {name: _wire(item) for name, item in fields if item is not None}
     if isinstance(value, dict):
-        return {name: _wire(item) for name, item in value.items() if item is not None}
+        return {name: _wire(item) for name, item in value.items()}
     raise TypeError(f"a {type(value).__name__} is not a value that clients know")
 
 

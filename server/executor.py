@@ -190,7 +190,7 @@ class Executor:
         request_id = new_request_id()
         expected = isinstance(error, SchemaError | TimeoutError)
         log.error(
-            "%s failed: %s", path, error if expected else type(error).__name__,
+            "%s failed: %s", path, str(error) if expected and str(error) else type(error).__name__,
             exc_info=None if expected else error,
             extra={"action": "function.failed", "function": path, "request": request_id},
         )  # fmt: skip

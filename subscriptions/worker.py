@@ -41,7 +41,7 @@ C_co = TypeVar("C_co", covariant=True)
 
 SETTLE_S = 0.005
 """Patience for the rest of a client's opening burst, so that it becomes one transition (sync-protocol 4.3)."""
-DRAIN_S = 5.0
+DRAIN_S = 3.0
 """How long a client may take to close after an error, which some need to find their way (sync-protocol 6.3)."""
 RETRY_S = 0.2
 
