@@ -86,6 +86,11 @@ class Screen:
         """What is shown now. Raises `Refusal` if that is a refusal."""
         return _value(self.answers[-1])
 
+    @property
+    def values(self) -> list[Value]:
+        """Everything that was shown, in order. Raises `Refusal` if a refusal was among it."""
+        return [_value(answer) for answer in self.answers]
+
     async def next(self) -> Value:
         """The first answer that was not returned before."""
         await self._client.turned(lambda: len(self.answers) > self._seen, lambda: f"nothing new on {self!r}")
@@ -95,7 +100,8 @@ class Screen:
     async def until(self, wanted: Callable[[Value], bool]) -> Value:
         """What is shown once it is as wanted, now or later."""
         await self._client.turned(
-            lambda: bool(self.answers) and wanted(_value(self.answers[-1])), lambda: f"shown last: {self.answers[-1:]}"
+            lambda: bool(self.answers) and wanted(_value(self.answers[-1])),
+            lambda: f"shown last: {self.answers and _value(self.answers[-1])}",
         )
         self._seen = len(self.answers)
         return self.value
@@ -133,6 +139,10 @@ class LiveClient:
             await self._reader
             self._line = self._reader = None
             self._tell(self._machine.disconnect())
+
+    async def sign_in(self, token: str | None) -> None:
+        """Be somebody else from here on, or nobody."""
+        await self._send(self._machine.authenticate(token))
 
     async def mutation(self, path: str, **args: Value) -> Value:
         """Change something; returns once the change is on all screens of this client. Raises `Refusal`."""
@@ -224,7 +234,11 @@ class LiveClient:
                     for screen in self._screens.get(query_id, ()):
                         screen.answers.append(answer)
                 case Advanced(version):
-                    shown = {query_id: screens[0].answers[-1] for query_id, screens in self._screens.items() if screens}
+                    shown = {
+                        query_id: screens[0].answers[-1]
+                        for query_id, screens in self._screens.items()
+                        if screens and screens[0].answers
+                    }
                     self.steps.append(Step(version, frozenset(changed), shown))
                 case MutationSettled(request_id, outcome) | ActionSettled(request_id, outcome):
                     self._settle(self._settled.pop(request_id), outcome)
