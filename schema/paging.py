@@ -94,7 +94,7 @@ def binding_of(keys: KeyRange) -> str:
 def interval(range_: Range[D], start: Position | None, end: Position | None) -> Range[D]:
     """The part of the range strictly after `start` and up to and including `end`, in its reading order.
 
-    Raises `InvalidCursor` when the start is the end of the range: nothing can follow it.
+    Raises `InvalidCursor` when the start is the end of the range: nothing follows it.
     """
     if start is not None and start.is_end:
         raise InvalidCursor

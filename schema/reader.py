@@ -22,6 +22,7 @@ D = TypeVar("D", bound=Document)
 MAX_ROWS_PER_CALL = 16_384
 MIN_PAGE_BATCH_ROWS = 16
 MAX_PAGE_BATCH_ROWS = 256
+MAX_PAGE_ROWS = MAX_ROWS_PER_CALL // 2
 PAGE_ROWS_PER_ITEM = 8
 """How many rows a page may look at for each item it was asked for before it ends early."""
 
@@ -90,6 +91,9 @@ class Reader:
         """
         binding = binding_of(range_.keys)
         start = self._cursors.open(binding, opts.cursor) if opts.cursor is not None else None
+        if start is not None and start.is_end:  # a client that steps on past the last page
+            self.new_journal = opts.cursor
+            return Page(page=[], is_done=True, continue_cursor=self._cursors.seal(binding, END))
         fixed = opts.end_cursor if opts.end_cursor is not None else self._journal
         if fixed is not None:
             end = self._cursors.open(binding, fixed)
@@ -120,7 +124,7 @@ class Reader:
     async def _fill(self, range_: Range[D], opts: Paging, keep: Callable[[D], bool]) -> tuple[list[D], Position]:
         """The rows looked at, and where the page ends: at the row that fills it, or where the budget or the range ends."""
         wanted = int(opts.num_items)
-        budget = int(opts.maximum_rows_read or max(MAX_PAGE_BATCH_ROWS, wanted * PAGE_ROWS_PER_ITEM))
+        budget = min(int(opts.maximum_rows_read or max(MAX_PAGE_BATCH_ROWS, wanted * PAGE_ROWS_PER_ITEM)), MAX_PAGE_ROWS)
         rows: list[D] = []
         kept = 0
         while True:

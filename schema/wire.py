@@ -1,7 +1,7 @@
 """Values as clients read them: the encoding of sync-protocol section 8, and digests of it.
 
-Invariant: equal values have equal bytes, so equal digests; a document's field that is `None` is absent; every number is a Float64 and is
-written with a point, because the Python HTTP client refuses bare integers.
+Invariant: equal values have equal bytes, so equal digests; a document's field that is `None` is absent; every number is a
+Float64 and is written with a point, because the Python HTTP client refuses bare integers.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from schema.paging import CursorCodec
 from schema.reader import Reader
 from schema.values import Millis, Timestamp
 from schema.writer import Writer
-from server.ids import document_id
+from server.ids import document_ids
 from server.store.mongo import MongoStore, MongoTransaction
 
 T = TypeVar("T")
@@ -42,6 +42,6 @@ class Database:
         now = self._clock()
 
         async def attempt(transaction: MongoTransaction) -> T:
-            return await work(Writer(transaction, self._cursors, now=now, mint=document_id))
+            return await work(Writer(transaction, self._cursors, now=now, mint=document_ids()))
 
         return await self.store.transact(attempt, committing)

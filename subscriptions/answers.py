@@ -127,6 +127,10 @@ class Answers(Generic[C]):
         if not answer.watchers and answer.is_current:
             self._rest(answer)
 
+    def follows(self, answer: Answer) -> bool:
+        """Is every commit held against it as it comes? Not if it was let go of, or never kept beside an equal one."""
+        return bool(answer.watchers) or answer in self._idle
+
     def met_by(self, writes: WriteSet) -> set[Answer]:
         """The current answers that a commit may have changed."""
         return self._matcher.hits(writes)

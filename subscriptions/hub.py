@@ -204,9 +204,18 @@ class Hub(Generic[C]):
 
     def watch(self, answer: Answer, watcher: Watcher, query_id: int) -> None:
         """`watcher` shows this answer; it is told when the answer is no longer the newest."""
+        if answer.is_current and not self.answers.follows(answer):
+            self._catch_up(answer)
         self.answers.watch(answer, watcher, query_id)
         if answer.is_current:
             self._remember_deadline(answer)
+
+    def _catch_up(self, answer: Answer) -> None:
+        """Hold what was committed meanwhile against an answer that nobody followed."""
+        try:
+            answer.stale_at = self._met_since(answer.ts, answer.reads)
+        except SnapshotGone:
+            answer.expired = True
 
     def unwatch(self, answer: Answer, watcher: Watcher, query_id: int) -> None:
         """It no longer does."""
@@ -215,10 +224,6 @@ class Hub(Generic[C]):
     def watch_reads(self, reads: ReadSet, ts: Timestamp, watcher: Watcher) -> Answer:
         """Tell `watcher` once when what was read at `ts` may have changed; `unwatch` the returned answer to stop that."""
         answer = Answer(Question("", b"", None), (), ts, _NOTHING, reads)
-        try:
-            answer.stale_at = self._met_since(ts, reads)
-        except SnapshotGone:
-            answer.expired = True
         self.watch(answer, watcher, 0)
         return answer
 

@@ -98,7 +98,9 @@ def parse(frame: bytes | str) -> ClientMessage:
     try:
         text = frame if isinstance(frame, str) else frame.decode()
         return _message(_CLIENT.decode(text))
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except UnicodeError as error:
+        raise RemoteProtocolError("WSMessageInvalidJson: a message is UTF-8 text.") from error
+    except msgspec.DecodeError as error:
         raise RemoteProtocolError(f"WSMessageInvalidJson: {error}") from error
     except RecursionError as error:
         raise RemoteProtocolError("WSMessageInvalidJson: the message is nested too deeply.") from error
@@ -116,9 +118,9 @@ def _message(frame: frames.ClientFrame) -> ClientMessage:
                 raise RemoteProtocolError("Authenticate needs a token, unless its type is None.")
             return Authenticate(frame.base_version, frame.token_type, frame.value)
         case frames.MutationFrame():
-            return Mutation(frame.request_id, canonical(frame.udf_path), _one_object(frame.args))
+            return Mutation(frame.request_id, canonical(frame.udf_path), one_object(frame.args))
         case frames.ActionFrame():
-            return Action(frame.request_id, canonical(frame.udf_path), _one_object(frame.args))
+            return Action(frame.request_id, canonical(frame.udf_path), one_object(frame.args))
         case frames.EventFrame():
             return Event(frame.event_type)
 
@@ -137,10 +139,10 @@ def _connect(frame: frames.ConnectFrame) -> Connect:
 def _edit(frame: frames.AddFrame | frames.RemoveFrame) -> Add | Remove:
     if isinstance(frame, frames.RemoveFrame):
         return Remove(frame.query_id)
-    return Add(frame.query_id, canonical(frame.udf_path), _one_object(frame.args), frame.journal)
+    return Add(frame.query_id, canonical(frame.udf_path), one_object(frame.args), frame.journal)
 
 
-def _one_object(args: list[Raw]) -> Raw:
+def one_object(args: list[Raw]) -> Raw:
     if not args:
         return EMPTY_ARGS
     if len(args) != 1:

@@ -15,7 +15,14 @@ function variantOf(credits) {
 
 const counted = (credits) => `${credits} ${credits === 1 ? "credit" : "credits"}`;
 
+const KINDS = {
+  trial: "A welcome from us",
+  spend: "A drawing",
+  refund: "A failed drawing, given back",
+};
+
 function inWords(kind) {
+  if (kind in KINDS) return KINDS[kind];
   const words = String(kind)
     .replaceAll(/[_-]+/g, " ")
     .replaceAll(/([a-z])([A-Z])/g, "$1 $2")
@@ -63,7 +70,7 @@ export class Credits {
     this.badge.textContent = counted(credits);
     Object.assign(this.badge.dataset, { variant: variantOf(credits), credits: String(credits) });
     this.badge.title = credits === 0 ? OUT_OF_CREDITS : `${counted(credits)} left. Open the history.`;
-    const trial = hasFreeTrial ? " Your first credits are on the house." : "";
+    const trial = hasFreeTrial && credits > 0 ? " Your first credits are on the house." : "";
     const advice = credits === 0 ? OUT_OF_CREDITS : "One drawing costs one credit.";
     byId("dry").textContent = OUT_OF_CREDITS;
     byId("dry").hidden = credits > 0;
@@ -87,7 +94,7 @@ export class Credits {
           dataset: { sign: row.amount > 0 ? "plus" : "minus" },
         }),
         element("span", "entry-when", { textContent: when(row.createdAt) }),
-        element("span", "entry-after", { textContent: `${row.balanceAfter} after` }),
+        element("span", "entry-after", { textContent: `${row.balanceAfter} left` }),
       ),
     );
     byId("ledger-list").replaceChildren(...rows);

@@ -46,7 +46,7 @@ class Card {
     if (upload.progress === null) this.bar.removeAttribute("value");
     else this.bar.value = upload.progress;
     this.bar.hidden = upload.state === "queued";
-    this.retry.hidden = upload.state !== "failed";
+    this.retry.hidden = upload.state !== "failed" || upload.isHopeless;
     if (upload.preview && !this.thumb.firstChild)
       this.thumb.append(element("img", "", { alt: "", src: upload.preview }));
   }

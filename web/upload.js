@@ -4,6 +4,7 @@ import { sameOrigin } from "./dom.js";
 import { sentence } from "./wire.js";
 
 const UPLOAD_DEADLINE_MS = 5 * 60_000;
+const FILE_AT_FAULT = new Set(["VALIDATION", "FileTooLarge"]);
 const HEIC_NAME = /\.hei[cf]$/i;
 const HEIC_TYPE = /^image\/hei[cf]/i;
 
@@ -19,11 +20,12 @@ function contentTypeOf(file) {
   return isHeic(file) ? "image/heic" : "application/octet-stream";
 }
 
-function uploadRefusal(request) {
-  if (request.status === 413) return "That photo is too large for this server. Try a smaller one.";
-  if (request.status === 401) return "The upload slot ran out. Please try again.";
-  if (request.status === 415 || request.status === 400) return "The server could not read that as a photo.";
-  return "The upload broke off on the server's side.";
+/** The file itself is the trouble: sending it again cannot help. */
+class Unusable extends Error {}
+
+function uploadRefusal({ response }) {
+  const said = response?.message ?? "The upload broke off on the server's side.";
+  return FILE_AT_FAULT.has(response?.code) ? new Unusable(said) : new Error(said);
 }
 
 export class Upload {
@@ -33,6 +35,7 @@ export class Upload {
     this.onChange = onChange;
     this.preview = "";
     this.storageId = null;
+    this.isHopeless = false;
     this.move("queued");
   }
 
@@ -56,6 +59,7 @@ export class Upload {
       if (this.state === "scheduling" && error.code !== "INSUFFICIENT_CREDITS" && error.code !== "RATE_LIMITED")
         this.storageId = null;
       this.problem = sentence(error);
+      this.isHopeless = error instanceof Unusable;
       this.move("failed");
     }
   }
@@ -75,11 +79,11 @@ export class Upload {
   }
 
   async #prepare() {
-    if (this.file.size === 0) throw new Error("That file is empty.");
-    if (!looksLikePicture(this.file)) throw new Error("That is not a photo. JPEG, PNG, WebP and HEIC work.");
+    if (this.file.size === 0) throw new Unusable("That file is empty.");
+    if (!looksLikePicture(this.file)) throw new Unusable("That is not a photo. JPEG, PNG, WebP and HEIC work.");
     if (!this.preview && !isHeic(this.file)) {
       const bitmap = await createImageBitmap(this.file).catch(() => null);
-      if (!bitmap) throw new Error("That photo cannot be opened. It may be damaged.");
+      if (!bitmap) throw new Unusable("That photo cannot be opened. It may be damaged.");
       bitmap.close();
       this.preview = URL.createObjectURL(this.file);
       this.onChange(this);
@@ -103,7 +107,7 @@ export class Upload {
       request.onload = () => {
         const storageId = request.response?.storageId;
         if (request.status === 200 && storageId) resolve(storageId);
-        else reject(new Error(uploadRefusal(request)));
+        else reject(uploadRefusal(request));
       };
       request.onerror = () => reject(new Error("The connection dropped during the upload."));
       request.ontimeout = () => reject(new Error("The upload took too long."));

@@ -48,9 +48,13 @@ def order(table: Table, index: str, *, descending: bool) -> dict[str, int]:
     return dict.fromkeys((*table.indexes[index].wire_fields, "_id"), -1 if descending else 1)
 
 
-def update(changes: Mapping[str, Scalar], names: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Changed fields as an update: values are set, `None` removes. `names` are the wire names."""
-    kept = {names[name]: value for name, value in changes.items() if value is not None}
+def update(changes: Mapping[str, Scalar], table: Table) -> dict[str, dict[str, Any]]:
+    """Changed fields, by their Python names, as an update: values are set, `None` removes."""
+    document = table.document
+    names = dict(zip(document.__struct_fields__, document.__struct_encode_fields__, strict=True))
+    kept: dict[str, Any] = {names[name]: value for name, value in changes.items() if value is not None}
+    if table.ttl_field in kept:
+        kept[table.ttl_field] = datetime.fromtimestamp(kept[table.ttl_field] / 1_000, UTC)
     removed = {names[name]: "" for name, value in changes.items() if value is None}
     return {verb: fields for verb, fields in (("$set", kept), ("$unset", removed)) if fields}
 

@@ -65,6 +65,11 @@ class BlobVault:
     def __repr__(self) -> str:
         return f"<BlobVault {self._database.name}.{BUCKET}>"
 
+    @property
+    def database_name(self) -> str:
+        """The vault's own database."""
+        return self._database.name
+
     async def put(self, blob_id: str, content: bytes | AsyncIterator[bytes], content_type: str) -> tuple[int, str]:
         """Store a content; its size and the SHA-256 in hexadecimal. What does not get to the end leaves nothing.
 

@@ -98,10 +98,10 @@ class MongoTransaction(MongoReads):
 
     async def update(self, document: type[Document], document_id: str, changes: Mapping[str, Scalar]) -> None:
         """Set fields by their Python names; `None` removes one."""
-        names = dict(zip(document.__struct_fields__, document.__struct_encode_fields__, strict=True))
+        table = table_of(document)
         with translated():
-            await self._database[table_of(document).name].update_one(
-                {"_id": document_id}, codec.update(changes, names), session=self._in
+            await self._database[table.name].update_one(
+                {"_id": document_id}, codec.update(changes, table), session=self._in
             )
 
     async def delete(self, document: type[Document], document_id: str) -> None:

@@ -123,7 +123,8 @@ def _constraint(table: Table, index: Index) -> RawDocument | None:
         return None
     field, value = index.unique_when
     names = dict(zip(table.document.__struct_fields__, table.document.__struct_encode_fields__, strict=True))
-    return {"unique": True, "partialFilterExpression": {names[field]: value}}
+    present = {each: {"$exists": True} for each in index.wire_fields}
+    return {"unique": True, "partialFilterExpression": {**present, names[field]: value}}
 
 
 def _same(present: Mapping[str, Any], keys: dict[str, int], options: RawDocument) -> bool:

@@ -12,7 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, WebSocketRoute
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.errors import server_error
 from server.ids import request_id
@@ -40,6 +40,31 @@ class PlainPaths:
         await self._app(scope, receive, send)
 
 
+class Unexpected:
+    """The innermost wall: what nobody foresaw becomes a request id, with the headers that every response has."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        started = False
+
+        async def sending(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        except Exception as error:
+            if scope["type"] != "http" or started:
+                raise
+            number = request_id()
+            log.error("request failed", exc_info=error, extra={"action": "http.failed", "request": number})
+            await error_response(500, "InternalServerError", server_error(number).message)(scope, receive, send)
+
+
 def application(endpoint: SyncEndpoint, origins: Origins, routes: Sequence[BaseRoute]) -> Starlette:
     """The ASGI application."""
     cors = Middleware(
@@ -49,7 +74,7 @@ def application(endpoint: SyncEndpoint, origins: Origins, routes: Sequence[BaseR
         allow_credentials=True,
         allow_methods=METHODS,
         allow_headers=["*"],
-        expose_headers=["Content-Range", "Digest", "ETag"],
+        expose_headers=["Accept-Ranges", "Content-Range", "Digest", "ETag", "Retry-After"],
         max_age=PREFLIGHT_LIFETIME_S,
     )
     sockets = [
@@ -58,8 +83,8 @@ def application(endpoint: SyncEndpoint, origins: Origins, routes: Sequence[BaseR
     ]
     return Starlette(
         routes=[*sockets, *routes],
-        middleware=[Middleware(PlainPaths), cors, Middleware(SafeHeaders)],
-        exception_handlers={404: _not_found, 405: _not_allowed, Exception: _unexpected},
+        middleware=[Middleware(PlainPaths), cors, Middleware(SafeHeaders), Middleware(Unexpected)],
+        exception_handlers={404: _not_found, 405: _not_allowed},
     )
 
 
@@ -69,9 +94,3 @@ async def _not_found(_: Request, __: Exception) -> Response:
 
 async def _not_allowed(_: Request, __: Exception) -> Response:
     return error_response(405, "MethodNotAllowed", "This address does not take requests of this kind.")
-
-
-async def _unexpected(request: Request, error: Exception) -> Response:
-    number = request_id()
-    log.error("request failed", exc_info=error, extra={"action": "http.failed", "request": number})
-    return error_response(500, "InternalServerError", server_error(number).message)

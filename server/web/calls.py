@@ -16,14 +16,22 @@ from server.caller import CallerRefused, Callers
 from server.errors import PublicError
 from server.executor import Caller, Executor
 from server.store.mongo import MongoStore
-from server.web.bodies import BodyTooLarge, read_body
+from server.web.bodies import BodyTooLarge, BodyTooSlow, read_body
 from subscriptions.effects import Failed, Returned, RunMutation, Succeeded
 from subscriptions.errors import RemoteProtocolError
 from subscriptions.hub import Hub
 from subscriptions.paths import canonical
+from subscriptions.protocol import one_object
 from subscriptions.version import decode_timestamp, encode_timestamp
 
 MAX_BODY_BYTES = (16 << 20) + 2_000
+
+
+FORMATS = ("json", "convex_encoded_json", "convex_json", "convex_clean_json")
+
+
+class UnknownFormat(Exception):
+    """Results cannot be written like this."""
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -73,6 +81,10 @@ class HttpFunctions:
                 return error_response(401, "Unauthenticated", str(refused))
             except BodyTooLarge:
                 return error_response(413, "RequestTooLarge", "The arguments are too large.")
+            except UnknownFormat:
+                return error_response(400, "BadFormat", f"The format must be one of {', '.join(FORMATS)}.")
+            except BodyTooSlow:
+                return error_response(408, "RequestTimeout", "The arguments did not arrive in time.")
             except RemoteProtocolError as error:
                 return error_response(400, "BadRequest", error.sentence)
             except (StoreUnavailable, SnapshotGone):
@@ -115,16 +127,12 @@ def _call(body: bytes) -> Call:
     try:
         call = msgspec.json.decode(body, type=Call)
         args = bytes(call.args).strip()
-        if args.startswith(b"["):
-            wrapped = msgspec.json.decode(args, type=list[Raw])
-            if len(wrapped) > 1:
-                raise RemoteProtocolError("args must be one object.")
-            args = bytes(wrapped[0]).strip() if wrapped else b"{}"
-        if not args.startswith(b"{"):
-            raise RemoteProtocolError("args must be one object.")
-        msgspec.json.decode(args)
+        wrapped = msgspec.json.decode(args, type=list[Raw]) if args.startswith(b"[") else [Raw(args)]
+        args = bytes(one_object(wrapped))
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError):
         raise RemoteProtocolError("The body must be JSON of the form {path, args, format}.") from None
+    if call.format not in FORMATS:
+        raise UnknownFormat
     return msgspec.structs.replace(call, args=Raw(args))
 
 

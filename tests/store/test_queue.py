@@ -8,7 +8,7 @@ from typing import TypeVar
 import pytest
 
 from jobs.errors import LeaseLost
-from jobs.policy import Complete, Decision, GiveUp, Retry
+from jobs.policy import Complete, Decision, GiveUp, Postpone, Retry
 from jobs.queue import Claim, JobSpec, Lapsed, cancel, claim, due, enqueue, hand_back, of_subject, renew, settle
 from schema.keys import key_of
 from schema.reader import Reader
@@ -147,6 +147,15 @@ async def test_handing_back_costs_no_attempt_and_gives_no_token_twice(shop: Work
         await settled(shop, job, Complete())
 
 
+async def test_postponing_costs_no_attempt_and_waits(shop: Workshop) -> None:
+    job = await leased(shop)
+    postponed = await settled(shop, job, Postpone(NOW + 7, "Down."))
+    assert (postponed.state, postponed.due_at, postponed.worker) == ("queued", NOW + 7, None)
+    assert (postponed.attempt, postponed.max_attempts, postponed.reason) == (1, 3, "Down.")
+    assert postponed.settled_at is None
+    assert await claimed(shop, job, "b", NOW + 6) is None
+
+
 async def test_cancelling_ends_what_has_not_ended(shop: Workshop) -> None:
     (queued,) = await shop.order(SPEC, "q")
     for job in (queued, await leased(shop)):
@@ -170,7 +179,8 @@ async def test_jobs_of_a_subject_newest_first(shop: Workshop) -> None:
 
 async def test_due_are_the_oldest_queued_and_lapsed(shop: Workshop) -> None:
     (late,) = await shop.order(SPEC, "late", delay=30)
-    lapsing = await leased(shop, now=NOW - LEASE + 20)
+    held = await leased(shop)
+    lapsing = await write(shop, lambda db: renew(db, held, NOW + 20, 0))
     (early,) = await shop.order(SPEC, "early", delay=10)
     (future,) = await shop.order(SPEC, "future", delay=50)
     reader = await shop.database.newest()

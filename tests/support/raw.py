@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
@@ -35,6 +36,10 @@ class RawSocket:
     async def send(self, frame: str | bytes | Message) -> None:
         """Send a text, bytes as a binary frame, or a message as JSON."""
         await self._line.send(json.dumps(frame) if isinstance(frame, dict) else frame)
+
+    def announce(self, length: int) -> None:
+        """Send the head of a text frame so long, and nothing of the frame."""
+        self._line.transport.write(b"\x81\xff" + struct.pack(">Q", length) + bytes(4))
 
     async def receive(self, wanted: str | None = None) -> Message:
         """The next message, or the next of the wanted type."""

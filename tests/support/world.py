@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
+from pymongo import AsyncMongoClient
 
 from server.config import Settings, read_settings
 from server.processes import listening, serving, working
@@ -70,4 +71,6 @@ async def open_world(mongod_uri: str, *, registry: Registry | None = None, **var
             working(runtime),
         ):
             yield World(settings, runtime)
-            await runtime.store.client.drop_database(runtime.store.database.name)
+        async with AsyncMongoClient[dict[str, object]](settings.mongodb_uri) as client:
+            for name in (runtime.store.database.name, runtime.vault.database_name):
+                await client.drop_database(name)
