@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from jobs.cancellation import honoured
 from jobs.errors import LeaseLost, Stopped
 from jobs.lease import Lease
 from jobs.outcome import SOMETHING_WRONG, TOO_SLOW, Outcome
@@ -66,10 +67,12 @@ class Attempt:
         outcomes: list[Outcome] = []
         try:
             async with asyncio.TaskGroup() as group:
-                guards = [group.create_task(each) for each in (lease.keep(), lease.watch(), self._stopped())]
+                group.create_task(lease.keep())
+                group.create_task(lease.watch())
+                stopping = group.create_task(self._stopped())
                 outcomes.append(await self._work())
-                for guard in guards:
-                    guard.cancel()
+                lease.release()
+                stopping.cancel()
         except ExceptionGroup as ended:
             if not outcomes:
                 raise ended.exceptions[0] from None
@@ -117,7 +120,7 @@ class Attempt:
         patience = Patience(self._random)
         while True:
             try:
-                result, _ = await self._database.transact(work)
+                result, _ = await honoured(self._database.transact(work))
             except NOT_NOW as error:
                 if self._lease.is_over:
                     raise self._lease.lost() from error

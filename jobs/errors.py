@@ -1,10 +1,10 @@
 """What can go wrong with a job.
 
-    JobError
-    ├── LeaseLost   the job is no longer leased to whoever acts on it; nothing they say about it counts
-    ├── Stopped     this process stops before the attempt is done; the job is handed back
-    ├── UnknownJob  no runner here knows this kind of work; another process may
-    └── WrongStep   a job was driven in a way that its states do not allow: our own bug
+JobError
+├── LeaseLost   the job is no longer leased to whoever acts on it; nothing they say about it counts
+├── Stopped     this process stops before the attempt is done; the job is handed back
+├── UnknownJob  no runner here knows this kind of work; another process may
+└── WrongStep   a job was driven in a way that its states do not allow: our own bug
 """
 
 from __future__ import annotations

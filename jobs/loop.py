@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from jobs.attempt import Attempt, fields
+from jobs.cancellation import honoured
 from jobs.errors import UnknownJob
 from jobs.lease import Lease
 from jobs.patience import NOT_NOW, Patience
@@ -19,6 +20,7 @@ from jobs.queue import Lapsed, due
 from jobs.runner import Runner
 from jobs.seams import Chance, Clock, Feed, Transact, Watch
 from jobs.transactions import fail_to_start, start
+from jobs.waits import Waits
 from schema.reader import Reader
 from schema.system import Job
 from schema.values import Id, Millis, seconds
@@ -35,8 +37,8 @@ class JobLoop:
     """One worker: takes due jobs of the kinds it has runners for, oldest first."""
 
     __slots__ = (
-        "_attempts", "_clock", "_concurrency", "_database", "_draining", "_ended", "_feed", "_freed", "_patience",
-        "_random", "_resting", "_runners", "_skipped", "_stopping", "_unknown", "_wait", "_worker",
+        "_attempts", "_clock", "_concurrency", "_database", "_ended", "_feed", "_freed", "_patience", "_random",
+        "_resting", "_runners", "_skipped", "_stopping", "_unknown", "_waits", "_worker",
     )  # fmt: skip
 
     def __init__(
@@ -58,14 +60,13 @@ class JobLoop:
         self._unknown: set[str] = set()
         self._skipped = 0
         self._patience = Patience(random)
-        self._wait: asyncio.Timeout | None = None
-        self._draining = self._stopping = False
+        self._waits, self._stopping = Waits(), False
         self._freed, self._ended = asyncio.Event(), asyncio.Event()
         self._ended.set()
 
     def __repr__(self) -> str:
         running = len(self._attempts)
-        state = ", draining" if self._draining else ""
+        state = ", draining" if self._waits.ended else ""
         return f"<JobLoop {self._worker}, {running} running, {self._concurrency - running} free{state}>"
 
     async def run(self) -> None:
@@ -73,7 +74,7 @@ class JobLoop:
         self._ended.clear()
         try:
             async with asyncio.TaskGroup() as group:
-                while not self._draining:
+                while not self._waits.ended:
                     await self._turn(group)
         finally:
             self._ended.set()
@@ -84,9 +85,7 @@ class JobLoop:
         What cannot be handed back in time, because the database is away, is left to its lease.
         """
         log.info("draining %r", self, extra={"action": "jobs.drain"})
-        self._draining = True
-        if self._wait is not None:
-            self._wait.reschedule(asyncio.get_running_loop().time())
+        self._waits.end()
         if await self._ends_within(grace_s):
             return
         self._stopping = True
@@ -108,34 +107,21 @@ class JobLoop:
         free = self._concurrency - len(self._attempts)
         if free <= 0:
             self._freed.clear()
-            await self._unless_draining(self._freed.wait)
+            await self._waits.wait(self._freed.wait)
             return
         try:
             chosen, watch = await self._look(free)
             rested = await self._take(chosen, group)
         except NOT_NOW as error:
             log.warning("the database is away: %s", type(error).__name__, extra={"action": "jobs.away"})
-            await self._unless_draining(self._patience.pause)
+            await self._waits.wait(self._patience.pause)
         except Exception:
             log.exception("the job loop stumbled", extra={"action": "jobs.stumbled"})
-            await self._unless_draining(self._patience.pause)
+            await self._waits.wait(self._patience.pause)
         else:
             self._patience.reset()
             if not rested and len(self._attempts) < self._concurrency:
-                await self._unless_draining(watch.wait)
-
-    async def _unless_draining(self, wait: Callable[[], Awaitable[bool | None]]) -> None:
-        """Wait, but no longer than until draining begins."""
-        if self._draining:
-            return
-        try:
-            async with asyncio.timeout(None) as self._wait:
-                await wait()
-        except TimeoutError:
-            if not self._draining:
-                raise
-        finally:
-            self._wait = None
+                await self._waits.wait(watch.wait)
 
     # --- looking ------------------------------------------------------------------------------------------
 
@@ -143,7 +129,7 @@ class JobLoop:
         """Due jobs for the free slots, and a watch over what could change that; past those that must be left alone."""
         while True:
             limit = min(MAX_LOOK_JOBS, free + self._skipped)
-            found, watch = await self._feed.look(partial(self._due, limit=limit))
+            found, watch = await honoured(self._feed.look(partial(self._due, limit=limit)))
             chosen = [(job, runner) for job in found if (runner := self._runner_for(job)) is not None]
             self._skipped = len(found) - len(chosen)
             if len(chosen) >= free or len(found) < limit or limit == MAX_LOOK_JOBS:
@@ -172,7 +158,7 @@ class JobLoop:
         """Claim and run these; was any of them put to rest?"""
         rested = False
         for job, runner in chosen:
-            if self._draining:
+            if self._waits.ended:
                 break
             try:
                 attempt = await self._claim(job, runner)
@@ -191,15 +177,17 @@ class JobLoop:
     async def _claim(self, job: Job, runner: Runner) -> Attempt | None:
         jitter = self._random()
         try:
-            found, _ = await self._database.transact(
-                lambda db: start(db, job.id, runner, self._worker, self._clock(), jitter)
+            found, _ = await honoured(
+                self._database.transact(lambda db: start(db, job.id, runner, self._worker, self._clock(), jitter))
             )
         except NOT_NOW:
             raise
         except Exception:
             log.exception("job cannot be started", extra=fields("job.broken", job))
-            await self._database.transact(
-                lambda db: fail_to_start(db, job.id, runner, self._worker, self._clock(), jitter)
+            await honoured(
+                self._database.transact(
+                    lambda db: fail_to_start(db, job.id, runner, self._worker, self._clock(), jitter)
+                )
             )
             return None
         match found:

@@ -1,4 +1,4 @@
-"""How an attempt at a job ended: four outcomes, and nothing that is none of them. Reasons are sentences for people."""
+"""How an attempt at a job ended: five outcomes, and nothing that is none of them. Reasons are sentences for people."""
 
 from __future__ import annotations
 
@@ -36,7 +36,14 @@ class Broken(msgspec.Struct, frozen=True):
     reason: str
 
 
-Outcome: TypeAlias = Done | Refused | Transient | Broken
+class Later(msgspec.Struct, frozen=True):
+    """The work was not begun, because it could not have worked before `at_or_after`: the attempt counts for nothing."""
+
+    at_or_after: Millis
+    reason: str
+
+
+Outcome: TypeAlias = Done | Refused | Transient | Broken | Later
 
 INTERRUPTED: Final = Broken("The work was interrupted.")
 """What is left of an attempt whose lease ended: nobody came back to say how it went."""

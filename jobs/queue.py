@@ -14,7 +14,7 @@ from typing import TypeAlias
 import msgspec
 
 from jobs.errors import LeaseLost
-from jobs.policy import Complete, Decision, GiveUp, Retry
+from jobs.policy import Complete, Decision, GiveUp, Postpone, Retry
 from jobs.states import FIRST, SETTLED, Event, apply
 from schema.reader import Reader
 from schema.system import Job, JobState
@@ -105,6 +105,8 @@ async def settle(db: Writer, job: Job, decision: Decision, now: Millis) -> Job:
             return await _move(db, held, "succeed", reason=None, settled_at=now)
         case Retry(at=at, reason=reason):
             return await _move(db, held, "retry", worker=None, due_at=at, reason=reason)
+        case Postpone(at=at, reason=reason):
+            return await _undone(db, held, at, reason)
         case GiveUp(reason=reason):
             return await _move(db, held, "give_up", reason=reason, settled_at=now)
 
@@ -115,7 +117,7 @@ async def hand_back(db: Writer, job: Job, now: Millis) -> Job:
     The attempt keeps its number, or the token would be given twice; the job is allowed one more instead.
     """
     held = await _held(db, job)
-    return await _move(db, held, "hand_back", worker=None, due_at=now, max_attempts=held.max_attempts + 1)
+    return await _undone(db, held, now, held.reason)
 
 
 async def cancel(db: Writer, job_id: Id[Job], now: Millis) -> Job | None:
@@ -143,6 +145,11 @@ async def _held(db: Writer, job: Job) -> Job:
     if row is None or moved_on(job, row):
         raise LeaseLost(job.id, job.attempt)
     return row
+
+
+async def _undone(db: Writer, held: Job, due_at: Millis, reason: str | None) -> Job:
+    allowed = held.max_attempts + 1
+    return await _move(db, held, "hand_back", worker=None, due_at=due_at, reason=reason, max_attempts=allowed)
 
 
 async def _move(db: Writer, job: Job, event: Event, **changes: str | float | None) -> Job:

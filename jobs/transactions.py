@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from jobs.outcome import INTERRUPTED, SOMETHING_WRONG, Done, Outcome
-from jobs.policy import Decision, GiveUp, Retry, decide
+from jobs.policy import Decision, GiveUp, Postpone, Retry, decide
 from jobs.queue import Claim, Lapsed, claim, hand_back, settle
 from jobs.runner import Runner
 from schema.system import Job
@@ -44,7 +44,7 @@ async def conclude(db: Writer, job: Job, runner: Runner, outcome: Outcome, now: 
     await settle(db, job, decision, now)
     if isinstance(outcome, Done):
         await outcome.commit(db)
-    elif isinstance(decision, Retry):
+    elif isinstance(decision, Retry | Postpone):
         await runner.retry(db, job, decision.reason)
     elif isinstance(decision, GiveUp):
         await runner.give_up(db, job, decision.reason)

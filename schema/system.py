@@ -48,13 +48,13 @@ class Receipt(Document, frozen=True, kw_only=True):
     expires_at: Millis
 
 
-@table("pulses")
+@table("pulses", expires_by="expires_at")
 class Pulse(Document, frozen=True, kw_only=True):
     """A process's own heartbeat, written so that it comes back through the change feed and moves the log's position."""
 
     id: Id[Pulse] = NEW
     beat: int
-    at: Millis
+    expires_at: Millis
 
 
 @table("secrets")

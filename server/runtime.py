@@ -31,7 +31,7 @@ from server.auth.keys import KeySet
 from server.background import Background
 from server.caller import Callers
 from server.calls import SocketCalls
-from server.config import Settings
+from server.config import ConfigurationError, Settings
 from server.context import Urls, is_admin
 from server.database import Database
 from server.dev.issuer import DevIssuer, dev_routes
@@ -53,7 +53,7 @@ from server.store.embedded import EmbeddedMongod
 from server.store.gridfs import BlobVault
 from server.store.mongo import MongoStore
 from server.store.pulse import Pulse
-from server.store.setup import set_up
+from server.store.setup import missing_from, set_up
 from server.store.tail import Tail
 from server.web.app import application
 from server.web.blobs import blob_routes
@@ -116,6 +116,10 @@ class Runtime:
     def feed_age(self) -> Millis:
         """How long ago the log's position moved."""
         return max(0.0, clock() - self.hub.moved_at)
+
+    def feed_is_open(self) -> bool:
+        """Is the change stream being read?"""
+        return self.tail.is_open
 
     def metrics(self) -> Mapping[str, float]:
         """What this process counts."""
@@ -224,6 +228,10 @@ async def open_runtime(settings: Settings, registry: Registry | None = None) -> 
         store = MongoStore(client, client.get_default_database(DATABASE).name)
         if settings.is_development:
             await set_up(store.database)
+        elif missing := await missing_from(store.database):
+            raise ConfigurationError(
+                f"The database lacks {missing[0]} and {len(missing) - 1} more. Run python -m server migrate first."
+            )
         keys = await shared_key(store.database, "grants", clock())
         runtime = Runtime(settings, client, store, keys, await store.newest(), registry or published())
         for subject in settings.admin_user_ids:

@@ -34,6 +34,7 @@ PORTS = range(20_000, 32_000)
 PORT_TRIES = 500
 CACHE_GB = 0.25
 OPLOG_MB = 512
+TRANSACTION_LIFETIME_S = 6
 SLOW_QUERY_MS = 1_000
 POLL_S = 0.01
 ANSWER_DEADLINE_MS = 5_000
@@ -149,6 +150,8 @@ def _command(binary: Path, db_path: Path, port: int) -> list[str]:
     mongod = [str(binary), "--dbpath", str(db_path), "--port", str(port), "--bind_ip", HOST, "--nounixsocket"]
     size = ["--replSet", REPLICA_SET, "--oplogSize", str(OPLOG_MB), "--wiredTigerCacheSizeGB", str(CACHE_GB)]
     quiet = ["--quiet", "--slowms", str(SLOW_QUERY_MS), "--setParameter", "diagnosticDataCollectionEnabled=false"]
+    # A process of ours that is killed leaves its transaction open and its documents locked; not for a minute, please.
+    quiet += ["--setParameter", f"transactionLifetimeLimitSeconds={TRANSACTION_LIFETIME_S}"]
     return shim + mongod + size + quiet
 
 

@@ -25,7 +25,7 @@ COMMIT_UNKNOWN = "UnknownTransactionCommitResult"
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise our error in place of the driver's; what is unknown passes through unchanged."""
+    """Raise our error in place of the driver's; what is unknown passes through unchanged. Cancellation is heeded."""
     try:
         yield
     except PyMongoError as error:
@@ -33,6 +33,7 @@ def translated() -> Iterator[None]:
         if ours is None:
             raise
         raise ours from error
+    heed_cancellation()
 
 
 def meaning(error: PyMongoError) -> Exception | None:

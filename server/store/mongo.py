@@ -20,7 +20,7 @@ from pymongo.write_concern import WriteConcern
 
 from schema.document import Document, table_of
 from schema.errors import StoreUnavailable, WriteConflict
-from schema.keys import KeyRange, bounds
+from schema.keys import KeyRange, after, bounds
 from schema.values import Scalar, Timestamp
 from server.store import codec
 from server.store.failures import COMMIT_UNKNOWN, TRANSIENT, translated
@@ -31,9 +31,11 @@ RawDocument = dict[str, Any]
 Client = AsyncMongoClient[RawDocument]
 
 READ_DEADLINE_S = 5.0
-TRANSACTION_DEADLINE_S = 10.0
-MAX_CONFLICTS = 8
+TRANSACTION_DEADLINE_S = 12.0
+"""How long conflicts are retried. A process that was killed leaves its open transaction to the server, which ends it after
+`transactionLifetimeLimitSeconds`; our own server's limit is below this."""
 FIRST_BACKOFF_S = 0.005
+LAST_BACKOFF_S = 0.5
 COMMIT_RETRY_S = 0.1
 
 
@@ -48,21 +50,31 @@ class MongoReads:
 
     async def get(self, document: type[D], document_id: str) -> D | None:
         """The document with this id."""
-        found = await self._find({"find": table_of(document).name, "filter": {"_id": document_id}, "limit": 1})
+        found, _ = await self._find({"find": table_of(document).name, "filter": {"_id": document_id}, "limit": 1})
         return codec.decode(document, found[0]) if found else None
 
     async def scan(self, document: type[D], keys: KeyRange, *, descending: bool, limit: int) -> Sequence[D]:
         """At most `limit` documents of the range, in the order of its index."""
-        walk = self._walk(document, keys, descending=descending, limit=limit)
-        found = [] if walk["min"] == walk["max"] else await self._find(walk)
-        return [codec.decode(document, fields) for fields in found]
+        rows: list[D] = []
+        while len(rows) < limit and not keys.is_empty():
+            walk = self._walk(document, keys, descending=descending, limit=limit - len(rows))
+            if walk["min"] == walk["max"]:
+                break
+            found, is_whole = await self._find(walk)
+            rows += [codec.decode(document, fields) for fields in found]
+            if is_whole:
+                break
+            last = table_of(document).indexes[keys.index].key_of(rows[-1])[len(keys.prefix) :]
+            keys = keys.narrowed(high=last) if descending else keys.narrowed(low=after(last))
+        return rows
 
     async def count(self, document: type[D], keys: KeyRange, *, limit: int) -> int:
         """How many documents lie in the range, up to `limit`; answered by the index alone."""
         walk = self._walk(document, keys, descending=False, limit=limit)
         if keys.is_empty() or walk["min"] == walk["max"]:
             return 0
-        return len(await self._find({**walk, "projection": {"_id": 1}}))
+        found, _ = await self._find({**walk, "projection": {"_id": 1}})
+        return len(found)
 
     def _walk(self, document: type[Document], keys: KeyRange, *, descending: bool, limit: int) -> RawDocument:
         table = table_of(document)
@@ -76,12 +88,18 @@ class MongoReads:
             "limit": limit,
         }
 
-    async def _find(self, command: RawDocument) -> list[RawDocument]:
-        whole = {**command, "singleBatch": True, "batchSize": command["limit"], **self._scope}
+    async def _find(self, command: RawDocument) -> tuple[list[RawDocument], bool]:
+        """The rows, and whether they are all: a reply ends at 16 MiB, and what is left is asked for anew from there."""
+        # One more than the limit, or the server keeps the cursor open to find out that nothing follows.
+        whole = {**command, "batchSize": command["limit"] + 1, **self._scope}
         with translated(), pymongo.timeout(READ_DEADLINE_S):
             reply = await self._database.command(whole, session=self._session, read_preference=ReadPreference.PRIMARY)
-        rows: list[RawDocument] = reply["cursor"]["firstBatch"]
-        return rows
+            cursor = reply["cursor"]
+            if cursor["id"]:
+                kill = {"killCursors": command["find"], "cursors": [cursor["id"]]}
+                await self._database.command(kill, session=self._session)
+        rows: list[RawDocument] = cursor["firstBatch"]
+        return rows, not cursor["id"]
 
 
 class MongoTransaction(MongoReads):
@@ -148,9 +166,9 @@ class MongoStore:
                 attempt += 1
                 late = asyncio.get_running_loop().time() >= deadline
                 unknown = isinstance(error, StoreUnavailable) and not _is_transient(error.__cause__)
-                if late or unknown or (isinstance(error, WriteConflict) and attempt >= MAX_CONFLICTS):
+                if late or unknown:
                     raise
-                await asyncio.sleep(random.uniform(0.5, 1.5) * FIRST_BACKOFF_S * 2 ** min(attempt, 6))
+                await asyncio.sleep(random.uniform(0.5, 1.5) * min(LAST_BACKOFF_S, FIRST_BACKOFF_S * 2**attempt))
 
     async def _attempt(
         self, work: Callable[[MongoTransaction], Awaitable[T]], committing: Callable[[], None]

@@ -9,18 +9,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pymongo
 from pymongo.errors import PyMongoError
 
 from schema.document import table_of
 from schema.system import Pulse as PulseDocument
-from schema.values import Millis
+from schema.values import Millis, days
 from server.store.failures import heed_cancellation
 from server.store.mongo import MongoStore
 
 QUIET_S = 5.0
 DEADLINE_S = 5.0
+LIFETIME: Millis = days(1)
 
 log = logging.getLogger("anime.feed")
 
@@ -60,8 +62,9 @@ class Pulse:
     async def _beat(self) -> None:
         self.beats += 1
         now = self._clock()
+        expires_at = datetime.fromtimestamp((now + LIFETIME) / 1_000, UTC)
         await self._store.database[table_of(PulseDocument).name].update_one(
             {"_id": self._name},
-            {"$set": {"beat": self.beats, "at": now}, "$setOnInsert": {"_creationTime": now}},
+            {"$set": {"beat": self.beats, "expiresAt": expires_at}, "$setOnInsert": {"_creationTime": now}},
             upsert=True,
         )

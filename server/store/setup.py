@@ -56,6 +56,17 @@ async def set_up(database: AsyncDatabase[RawDocument]) -> SetupReport:
     return SetupReport(done, drift)
 
 
+async def missing_from(database: AsyncDatabase[RawDocument]) -> list[str]:
+    """The collections and indexes without which the product must not run: it was never migrated to this schema."""
+    existing = set(await database.list_collection_names())
+    found: list[str] = [name for name in TABLES if name not in existing]
+    for table in TABLES.values():
+        if table.name in existing:
+            present = {each["name"] async for each in await database[table.name].list_indexes()}
+            found += [f"{table.name}.{name}" for name in _specifications(table) if name not in present]
+    return found
+
+
 async def _collection(
     database: AsyncDatabase[RawDocument], table: Table, existing: Mapping[str, Any] | None
 ) -> list[str]:

@@ -23,6 +23,10 @@ class Gauges(Protocol):
         """How long ago the log's position moved."""
         ...
 
+    def feed_is_open(self) -> bool:
+        """Is the change stream being read?"""
+        ...
+
     def metrics(self) -> Mapping[str, float]:
         """Numbers by name."""
         ...
@@ -36,7 +40,7 @@ def health_routes(gauges: Gauges) -> list[Route]:
 
     async def readyz(_: Request) -> Response:
         age = gauges.feed_age()
-        ready = age <= MAX_FEED_AGE
+        ready = gauges.feed_is_open() and age <= MAX_FEED_AGE
         return JSONResponse({"ready": ready, "feedAgeMs": age}, 200 if ready else 503)
 
     async def metrics(_: Request) -> Response:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.outcome import Broken, Done, Outcome, Refused, Transient
-from jobs.policy import MAX_BACKOFF_MS, Complete, GiveUp, Retry, backoff, decide
+from jobs.outcome import Broken, Done, Later, Outcome, Refused, Transient
+from jobs.policy import MAX_BACKOFF_MS, MAX_POSTPONED_MS, Complete, GiveUp, Postpone, Retry, backoff, decide
 from schema.system import Job
 from schema.values import Millis, hours, seconds
 from schema.writer import Writer
@@ -17,7 +17,7 @@ Failure = Transient | Broken
 async def nothing(_: Writer) -> None: ...
 
 
-def job(attempt: int, max_attempts: int) -> Job:
+def job(attempt: int, max_attempts: int, created_at: Millis = 0.0) -> Job:
     return Job(
         kind="draw",
         subject="s",
@@ -26,7 +26,7 @@ def job(attempt: int, max_attempts: int) -> Job:
         attempt=attempt,
         max_attempts=max_attempts,
         due_at=0.0,
-        created_at=0.0,
+        created_at=created_at,
     )
 
 
@@ -94,3 +94,42 @@ def test_a_job_that_only_fails_ends_after_its_attempts(
         assert isinstance(decision, Retry)
         now = decision.at
     assert attempt == max_attempts
+
+
+@given(ATTEMPTS, st.integers(0, 100), st.floats(1.6e12, 2.0e12), NOW, NOW, JITTER, FIRST)
+def test_postponing_costs_an_attempt_only_of_an_old_job(
+    attempt: int, left: int, moment: Millis, now: Millis, created_at: Millis, jitter: float, first: Millis
+) -> None:
+    decision = decide(
+        job(attempt, attempt + left, created_at), Later(moment, "Down."), now, jitter, first_backoff=first
+    )
+    assert decision.reason == "Down." if not isinstance(decision, Complete) else False
+    if now < created_at + MAX_POSTPONED_MS:
+        assert isinstance(decision, Postpone)
+        assert decision.at > now
+        assert decision.at >= min(moment, created_at + MAX_POSTPONED_MS)
+    else:
+        assert isinstance(decision, Retry if left else GiveUp)
+
+
+@given(
+    st.integers(1, 5),
+    st.lists(FAILURES | st.builds(Later, NOW, REASONS), min_size=1, max_size=20),
+    JITTER,
+    st.floats(seconds(60), seconds(600)),
+)
+def test_whatever_keeps_happening_a_job_ends(
+    max_attempts: int, happenings: list[Outcome], jitter: float, first: Millis
+) -> None:
+    created_at = now = 1.7e12
+    attempt, turn = 0, 0
+    while True:
+        attempt += 1
+        outcome = happenings[turn % len(happenings)]
+        decision = decide(job(attempt, max_attempts, created_at), outcome, now, jitter, first_backoff=first)
+        if isinstance(decision, GiveUp):
+            break
+        assert isinstance(decision, Retry | Postpone)
+        max_attempts += isinstance(decision, Postpone)
+        now, turn = decision.at, turn + 1
+        assert turn < 1_000

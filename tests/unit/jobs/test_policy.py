@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.outcome import INTERRUPTED, SOMETHING_WRONG, TOO_SLOW, Broken, Done, Outcome, Refused, Transient
-from jobs.policy import MAX_BACKOFF_MS, Complete, GiveUp, Retry, backoff, decide
+from jobs.outcome import INTERRUPTED, SOMETHING_WRONG, TOO_SLOW, Broken, Done, Later, Outcome, Refused, Transient
+from jobs.policy import (
+    MAX_BACKOFF_MS,
+    MAX_POSTPONED_MS,
+    POSTPONED_SPREAD_MS,
+    Complete,
+    GiveUp,
+    Postpone,
+    Retry,
+    backoff,
+    decide,
+)
 from schema.system import Job
 from schema.values import seconds
 from schema.writer import Writer
@@ -58,6 +68,26 @@ def test_failures_are_retried_while_attempts_remain(outcome: Transient | Broken)
 )
 def test_the_pause(attempt: int, jitter: float, outcome: Outcome, pause: float) -> None:
     assert decide(job(attempt, 99), outcome, NOW, jitter, first_backoff=seconds(2)) == Retry(NOW + pause, "x")
+
+
+@pytest.mark.parametrize(
+    ("moment", "jitter", "pause"),
+    [
+        pytest.param(NOW + seconds(30), 0.0, seconds(30), id="when it may work again"),
+        pytest.param(NOW + seconds(30), 0.5, seconds(30) + POSTPONED_SPREAD_MS / 2, id="spread"),
+        pytest.param(NOW - seconds(30), 0.0, seconds(1), id="never at once"),
+        pytest.param(NOW + 9 * MAX_POSTPONED_MS, 0.0, MAX_POSTPONED_MS, id="not beyond patience"),
+    ],
+)
+def test_what_was_not_begun_is_postponed_at_no_cost(moment: float, jitter: float, pause: float) -> None:
+    decision = decide(job(3, 3), Later(moment, "Down."), NOW, jitter, first_backoff=seconds(2))
+    assert decision == Postpone(NOW + pause, "Down.")
+
+
+def test_an_old_job_pays_for_its_postponements() -> None:
+    old, down = NOW + MAX_POSTPONED_MS, Later(NOW + MAX_POSTPONED_MS + seconds(30), "Down.")
+    assert decide(job(1, 2), down, old, 0.0, first_backoff=seconds(2)) == Retry(old + seconds(30), "Down.")
+    assert decide(job(2, 2), down, old, 0.0, first_backoff=seconds(2)) == GiveUp("Down.")
 
 
 def test_backoff_doubles_up_to_its_limit() -> None:
