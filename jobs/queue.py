@@ -45,6 +45,11 @@ class Lapsed(msgspec.Struct, frozen=True):
 Claim: TypeAlias = Job | Lapsed | None
 
 
+def attempts_spent(job: Job, spec: JobSpec) -> int:
+    """How many attempts count so far: each that was handed back undone has been added to those allowed."""
+    return job.attempt - (job.max_attempts - spec.max_attempts)
+
+
 async def enqueue(db: Writer, spec: JobSpec, subject: str, arguments: str = "{}", delay: Millis = 0) -> Job:
     """Ask for work in the transaction that causes it."""
     return await db.insert(

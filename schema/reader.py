@@ -124,7 +124,9 @@ class Reader:
     async def _fill(self, range_: Range[D], opts: Paging, keep: Callable[[D], bool]) -> tuple[list[D], Position]:
         """The rows looked at, and where the page ends: at the row that fills it, or where the budget or the range ends."""
         wanted = int(opts.num_items)
-        budget = min(int(opts.maximum_rows_read or max(MAX_PAGE_BATCH_ROWS, wanted * PAGE_ROWS_PER_ITEM)), MAX_PAGE_ROWS)
+        budget = min(
+            int(opts.maximum_rows_read or max(MAX_PAGE_BATCH_ROWS, wanted * PAGE_ROWS_PER_ITEM)), MAX_PAGE_ROWS
+        )
         rows: list[D] = []
         kept = 0
         while True:

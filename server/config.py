@@ -17,8 +17,11 @@ ENVIRONMENTS: tuple[Environment, ...] = ("development", "production")
 LOG_FORMATS: tuple[LogFormat, ...] = ("console", "json")
 LOG_LEVELS: tuple[LogLevel, ...] = ("debug", "info", "warning", "error")
 
+MAX_DIGITS = 20
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  # recognised, not bound to
-PRODUCTION_NEEDS = ("MONGODB_URI", "CLERK_JWT_ISSUER_DOMAIN")
+PRODUCTION_NEEDS = ("MONGODB_URI", "CLERK_JWT_ISSUER_DOMAIN", "GEMINI_API_KEY")
+GEMINI_MODEL = "gemini-3.1-flash-lite-image"
+"""Models are retired within months; this is the only place that names one."""
 
 
 class ConfigurationError(Exception):
@@ -38,6 +41,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     admin_user_ids: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     max_upload_bytes: int = 20_971_520
+    gemini_api_key: str | None = None
+    gemini_model: str = GEMINI_MODEL
+    gemini_base_url: str | None = None
     generation_concurrency: int = 4
     generation_timeout_s: float = 120.0
     log_format: LogFormat = "console"
@@ -67,7 +73,7 @@ def read_settings(env: Mapping[str, str], *, default_environment: Environment) -
         raise ConfigurationError(f"PUBLIC_URL is {public_url!r}; it must begin with http:// or https://.")
     log_format = _choice(env, "LOG_FORMAT", "console" if environment == "development" else "json", LOG_FORMATS)
     log_level = _choice(env, "LOG_LEVEL", "info", LOG_LEVELS)
-    origins = _words(env.get("ALLOWED_ORIGINS", ""))
+    origins = tuple(origin.rstrip("/") for origin in _words(env.get("ALLOWED_ORIGINS", "")))
     return Settings(
         environment=environment,
         host=host,
@@ -79,6 +85,9 @@ def read_settings(env: Mapping[str, str], *, default_environment: Environment) -
         admin_user_ids=_words(env.get("ADMIN_USER_IDS", "")),
         allowed_origins=origins or (("*",) if environment == "development" else (public_url,)),
         max_upload_bytes=_integer(env, "MAX_UPLOAD_BYTES", 20_971_520, 1_024, 1 << 30),
+        gemini_api_key=env.get("GEMINI_API_KEY", "").strip() or None,
+        gemini_model=env.get("GEMINI_MODEL", "").strip() or GEMINI_MODEL,
+        gemini_base_url=_address(env, "GEMINI_BASE_URL"),
         generation_concurrency=_integer(env, "GENERATION_CONCURRENCY", 4, 1, 64),
         generation_timeout_s=float(_integer(env, "GENERATION_TIMEOUT_S", 120, 1, 3_600)),
         log_format=log_format,
@@ -94,9 +103,16 @@ def _choice(env: Mapping[str, str], name: str, default: L, choices: tuple[L, ...
     raise ConfigurationError(f"{name} is {text!r}; it must be {' or '.join(choices)}.")
 
 
+def _address(env: Mapping[str, str], name: str) -> str | None:
+    text = env.get(name, "").strip()
+    if text and not text.startswith(("http://", "https://")):
+        raise ConfigurationError(f"{name} is {text!r}; it must begin with http:// or https://.")
+    return text or None
+
+
 def _integer(env: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
     text = env.get(name) or str(default)
-    if not text.strip().isdigit() or not low <= int(text) <= high:
+    if not text.strip().isdecimal() or len(text) > MAX_DIGITS or not low <= int(text) <= high:
         raise ConfigurationError(f"{name} is {text!r}; it must be a whole number from {low} to {high}.")
     return int(text)
 

@@ -11,7 +11,7 @@ from server.config import LogFormat, LogLevel
 
 FIELDS = ("action", "request", "function", "job", "kind", "attempt", "worker")
 """What a record may carry beside its message. Personal data and secrets are none of it."""
-QUIET = ("httpx", "httpcore", "pymongo", "uvicorn.error", "uvicorn.access", "asyncio")
+QUIET = ("google_genai", "httpx", "httpx2", "httpcore", "pymongo", "uvicorn.error", "uvicorn.access", "asyncio")
 
 
 class Console(logging.Formatter):

@@ -23,7 +23,7 @@ from jobs.loop import JobLoop
 from jobs.runner import Runner
 from jobs.ticker import Ticker
 from schema.users import AdminRole
-from schema.values import Millis, Timestamp
+from schema.values import Millis, Timestamp, seconds
 from schema.writer import Writer
 from server.auth.clerk import TokenVerifier
 from server.auth.grants import Grants, SignedCursors
@@ -159,7 +159,9 @@ class Runtime:
         self.pictures = self._picture_maker()
         sweeper = Sweeper(self.database, self.vault)
         runners: list[Runner] = [
-            GenerateImage(self.database, self.vault, self.pictures),
+            GenerateImage(
+                self.database, self.vault, self.pictures, deadline=seconds(self.settings.generation_timeout_s)
+            ),
             Chore(ERASE_FILE, sweeper.erase),
             Chore(SWEEP_FILES, sweeper.sweep),
             Chore(AUDIT_LEDGER, self.auditor.audit),
@@ -214,7 +216,9 @@ async def open_database(settings: Settings) -> AsyncIterator[AsyncMongoClient[di
             yield client
         return
     async with EmbeddedMongod(settings.data_dir) as mongod, connect(mongod.uri) as client, asyncio.TaskGroup() as group:
-        watch = group.create_task(mongod.wait())  # raises when the database cannot be kept alive, and that ends everything
+        watch = group.create_task(
+            mongod.wait()
+        )  # raises when the database cannot be kept alive, and that ends everything
         try:
             yield client
         finally:

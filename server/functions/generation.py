@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from jobs.outcome import Done, Outcome, Refused
-from jobs.queue import JobSpec
+from jobs.queue import JobSpec, attempts_spent
 from schema.blobs import Blob
 from schema.images import Image
 from schema.system import Job
-from schema.values import Id
+from schema.values import Id, Millis
 from schema.writer import Writer
 from server.database import Database
 from server.functions import ledger
@@ -29,9 +29,8 @@ class GenerateImage:
     A generation ends in exactly one of: a result and a spent credit, or no result and, by policy, the credit back.
     """
 
-    spec: JobSpec = GENERATE_IMAGE
-
-    def __init__(self, database: Database, vault: BlobVault, maker: PictureMaker) -> None:
+    def __init__(self, database: Database, vault: BlobVault, maker: PictureMaker, *, deadline: Millis) -> None:
+        self.spec: JobSpec = msgspec.structs.replace(GENERATE_IMAGE, deadline=deadline)
         self._database, self._vault, self._maker = database, vault, maker
 
     def __repr__(self) -> str:
@@ -42,7 +41,10 @@ class GenerateImage:
         image = await db.get(Image, Id[Image](job.subject))
         if image is not None:
             await db.patch(
-                image, generation_status="processing", generation_attempts=job.attempt, generation_error=None
+                image,
+                generation_status="processing",
+                generation_attempts=attempts_spent(job, self.spec),
+                generation_error=None,
             )
 
     async def run(self, job: Job) -> Outcome:

@@ -23,6 +23,8 @@ import msgspec
 
 from server.pictures.errors import BadPhoto
 from server.pictures.photo import Photo, inspect_photo, measured
+from server.pictures.sending import for_model
+from server.pictures.sniff import WEBP
 from server.providers.stylizer import stylize
 
 MEMORY_LIMIT_BYTES = 2 * 1024**3
@@ -44,14 +46,28 @@ class Stylize(msgspec.Struct, frozen=True, tag=True):
     deadline_s: float
 
 
+class Prepare(msgspec.Struct, frozen=True, tag=True):
+    """Make this stored photo ready to be sent to a model."""
+
+    photo: bytes
+    deadline_s: float
+
+
+class Finish(msgspec.Struct, frozen=True, tag=True):
+    """Read what a model drew: strangers' bytes, like an upload."""
+
+    picture: bytes
+    deadline_s: float
+
+
 class Inspected(msgspec.Struct, frozen=True, tag=True):
-    """The upload is a photo."""
+    """The upload is a photo, or what a model drew is a picture."""
 
     photo: Photo
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):
-    """The upload is none, and why."""
+    """It is none, and why."""
 
     reason_sentence: str
 
@@ -62,14 +78,20 @@ class Stylized(msgspec.Struct, frozen=True, tag=True):
     picture: Photo
 
 
+class Prepared(msgspec.Struct, frozen=True, tag=True):
+    """The photo as it is sent."""
+
+    jpeg: bytes
+
+
 class Failed(msgspec.Struct, frozen=True, tag=True):
     """An error nobody foresaw: its type, for the log."""
 
     error: str
 
 
-Request = Inspect | Stylize
-Reply = Inspected | Refused | Stylized | Failed
+Request = Inspect | Stylize | Prepare | Finish
+Reply = Inspected | Refused | Stylized | Prepared | Failed
 
 _requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
 
@@ -90,9 +112,15 @@ def main() -> None:
 def answer(request: Request) -> Reply:
     """Do one job; every outcome is a reply."""
     try:
-        if isinstance(request, Inspect):
-            return Inspected(inspect_photo(Path(request.path)))
-        return Stylized(measured(stylize(request.photo)))
+        match request:
+            case Inspect(path=path):
+                return Inspected(inspect_photo(Path(path)))
+            case Stylize(photo=photo):
+                return Stylized(measured(stylize(photo)))
+            case Prepare(photo=photo):
+                return Prepared(for_model(photo))
+            case Finish(picture=picture):
+                return Inspected(inspect_photo(picture, stored_as=WEBP))
     except BadPhoto as refusal:
         return Refused(refusal.reason_sentence)
     except Exception as error:  # the boundary of the process: what happened here must not end it

@@ -18,8 +18,11 @@ import msgspec
 from server.pictures.darkroom import (
     LENGTH_BYTES,
     Failed,
+    Finish,
     Inspect,
     Inspected,
+    Prepare,
+    Prepared,
     Refused,
     Reply,
     Request,
@@ -121,6 +124,24 @@ class PhotoLab:
         match await self._call(Stylize(photo=photo, deadline_s=self._stylize_deadline_s)):
             case Stylized(picture):
                 return picture
+            case _:
+                raise LabCrashed
+
+    async def for_model(self, photo: bytes) -> bytes:
+        """A photo `inspect` accepted, as a JPEG to send to a model; raises LabCrashed or LabBusy."""
+        match await self._call(Prepare(photo=photo, deadline_s=self._inspect_deadline_s)):
+            case Prepared(jpeg):
+                return jpeg
+            case _:
+                raise LabCrashed
+
+    async def finish(self, picture: bytes) -> Photo:
+        """What a model drew, as WebP and ready to be stored; raises BadPhoto, LabCrashed or LabBusy."""
+        match await self._call(Finish(picture=picture, deadline_s=self._inspect_deadline_s)):
+            case Inspected(finished):
+                return finished
+            case Refused(reason_sentence):
+                raise BadPhoto(reason_sentence)
             case _:
                 raise LabCrashed
 

@@ -95,21 +95,25 @@ class Photo(msgspec.Struct, frozen=True):
     placeholder: str
 
 
-def inspect_photo(source: Path | bytes) -> Photo:
-    """Decode an upload completely and make the picture we keep; anything unusable raises BadPhoto."""
+def inspect_photo(source: Path | bytes, *, stored_as: str | None = None) -> Photo:
+    """Decode an upload completely and make the picture we keep; anything unusable raises BadPhoto.
+
+    `stored_as` is the content type to keep it in, where its own will not do.
+    """
     upload = source.read_bytes() if isinstance(source, Path) else source
     source_type = _recognise(upload)
+    content_type = stored_as or _STORED_AS[source_type]
     try:
         with _OPENERS[source_type](io.BytesIO(upload)) as opened:
             _check_size(*opened.size)
-            picture, (width, height) = _normalise(opened, keep_alpha=_STORED_AS[source_type] != JPEG)
+            picture, (width, height) = _normalise(opened, keep_alpha=content_type != JPEG)
     except Image.DecompressionBombError:
         raise BadPhoto(f"This picture is too large; the limit is {MAX_PHOTO_PX // 1_000_000} megapixels.") from None
     except _DECODER_ERRORS:
         raise BadPhoto(_DAMAGED) from None
     return Photo(
-        content=_encode(picture, _STORED_AS[source_type]),
-        content_type=_STORED_AS[source_type],
+        content=_encode(picture, content_type),
+        content_type=content_type,
         source_content_type=source_type,
         width=width,
         height=height,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
-from jobs.outcome import Broken, Refused, Transient
+from jobs.outcome import Broken, Later, Refused, Transient
 from server.pictures.errors import LabBusy, LabCrashed
 from server.pictures.lab import PhotoLab
 from server.pictures.photo import Photo
@@ -13,8 +14,16 @@ from server.pictures.photo import Photo
 class PictureMaker(Protocol):
     """Draws photos."""
 
-    async def transform(self, photo: bytes) -> Photo | Refused | Transient | Broken:
-        """The picture, measured and ready to be stored; or why there is none. Raises nothing."""
+    async def transform(self, photo: bytes) -> Photo | Refused | Transient | Broken | Later:
+        """The picture, measured and ready to be stored; or why there is none. Raises nothing but cancellation."""
+        ...
+
+    def metrics(self) -> Mapping[str, float]:
+        """Numbers by name."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of everything held outside of this process."""
         ...
 
 
@@ -35,3 +44,10 @@ class LocalStylizer:
             return Transient("Too many pictures are being drawn right now.")
         except LabCrashed:
             return Transient("Drawing this photo did not work.")
+
+    def metrics(self) -> Mapping[str, float]:
+        """None."""
+        return {}
+
+    async def aclose(self) -> None:
+        """Nothing is held; the lab is somebody else's."""

@@ -60,7 +60,10 @@ async def test_an_empty_database_gets_everything_once(database: AsyncDatabase[Fi
         assert (options["validationLevel"], options["validationAction"]) == ("strict", "error")
     images = await indexes_of(database, "images")
     assert list(images["by_userId_and_createdAt"]["key"].items()) == [("userId", 1), ("createdAt", 1), ("_id", 1)]
-    assert images["by_originalImageId_unique"]["partialFilterExpression"] == {"isGenerated": True}
+    assert images["by_originalImageId_unique"]["partialFilterExpression"] == {
+        "originalImageId": {"$exists": True},
+        "isGenerated": True,
+    }
     assert (await indexes_of(database, "users"))["by_userId_unique"]["unique"] is True
     assert (await indexes_of(database, "receipts"))["expires_by_expiresAt"]["expireAfterSeconds"] == 0
     second = await set_up(database)

@@ -396,7 +396,8 @@ async def test_a_dropped_database_is_told_and_the_feed_goes_on(own_store: MongoS
         later = await insert(own_store, user_named("later"))
         await recorder.reach(later)
     assert recorder.times[0] == seen
-    assert recorder.times[-1] == later
+    # The drop may be met a second time where the feed starts over; then `later` is within what was declared lost.
+    assert recorder.times[-1] == later or recorder.losses[-1] >= later
     dropped = [each for each in recorder.commits if each.writes.tables]
     assert frozenset().union(*(each.writes.tables for each in dropped)) == EVERYTHING
 
