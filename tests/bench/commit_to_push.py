@@ -89,11 +89,11 @@ async def _subscribe(socket: ClientConnection, url: str) -> None:
     await _pushed(socket, 10)
 
 
-async def _pushed(socket: ClientConnection, credits: int) -> float:
+async def _pushed(socket: ClientConnection, balance: int) -> float:
     """When the transition with this balance has arrived."""
     async for frame in socket:
         for change in json.loads(frame).get("modifications", ()):
-            if change["type"] == "QueryUpdated" and change["value"]["credits"] == credits:
+            if change["type"] == "QueryUpdated" and change["value"]["credits"] == balance:
                 return perf_counter()
     raise RuntimeError("the server closed the socket")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from schema.blobs import Blob
 from schema.images import Image
-from schema.values import Id, hours
+from schema.values import hours
 from server.ids import capability_id
 from tests.scenarios.conftest import Meet
 from tests.scenarios.stock import change, now, put, result_of
