@@ -14,6 +14,7 @@ from functools import partial
 from jobs.attempt import Attempt, fields
 from jobs.cancellation import honoured
 from jobs.errors import UnknownJob
+from jobs.fairness import fair
 from jobs.lease import Lease
 from jobs.patience import NOT_NOW, Patience
 from jobs.queue import Lapsed, due
@@ -25,6 +26,8 @@ from schema.reader import Reader
 from schema.system import Job
 from schema.values import Id, Millis, seconds
 
+FAIR_WINDOW_JOBS = 200
+"""Among so many of the longest waiting the free slots are shared out fairly."""
 MAX_LOOK_JOBS = 1_000
 REST_MS: Millis = seconds(30)
 """How long a job is left alone when not even its failure could be written."""
@@ -128,12 +131,14 @@ class JobLoop:
     async def _look(self, free: int) -> tuple[Sequence[tuple[Job, Runner]], Watch]:
         """Due jobs for the free slots, and a watch over what could change that; past those that must be left alone."""
         while True:
-            limit = min(MAX_LOOK_JOBS, free + self._skipped)
+            limit = min(MAX_LOOK_JOBS, max(free, FAIR_WINDOW_JOBS) + self._skipped)
             found, watch = await honoured(self._feed.look(partial(self._due, limit=limit)))
             chosen = [(job, runner) for job in found if (runner := self._runner_for(job)) is not None]
             self._skipped = len(found) - len(chosen)
             if len(chosen) >= free or len(found) < limit or limit == MAX_LOOK_JOBS:
-                return chosen[:free], watch
+                runners = dict(chosen)
+                running = [attempt.job for attempt in self._attempts.values()]
+                return [(job, runners[job]) for job in fair(list(runners), running, free)], watch
 
     async def _due(self, db: Reader, limit: int) -> list[Job]:
         now = self._clock()

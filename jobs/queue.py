@@ -50,12 +50,15 @@ def attempts_spent(job: Job, spec: JobSpec) -> int:
     return job.attempt - (job.max_attempts - spec.max_attempts)
 
 
-async def enqueue(db: Writer, spec: JobSpec, subject: str, arguments: str = "{}", delay: Millis = 0) -> Job:
-    """Ask for work in the transaction that causes it."""
+async def enqueue(
+    db: Writer, spec: JobSpec, subject: str, arguments: str = "{}", delay: Millis = 0, owner: str | None = None
+) -> Job:
+    """Ask for work in the transaction that causes it. Slots are shared out fairly among owners."""
     return await db.insert(
         Job(
             kind=spec.kind,
             subject=subject,
+            owner=owner,
             arguments=arguments,
             state=FIRST,
             attempt=0,

@@ -15,7 +15,7 @@ class Job(Document, frozen=True, kw_only=True):
     """Durable work. `attempt` is the fencing token: only the holder of the latest attempt may settle.
 
     `due_at` is the next moment at which a worker should look: when to start, or when the lease ends.
-    `subject` names the document that the work is about, `arguments` is JSON.
+    `subject` names the document that the work is about, `owner` the member for whom it is done, `arguments` is JSON.
     """
 
     id: Id[Job] = NEW
@@ -27,6 +27,7 @@ class Job(Document, frozen=True, kw_only=True):
     max_attempts: int
     due_at: Millis
     created_at: Millis
+    owner: str | None = None
     worker: str | None = None
     reason: str | None = None
     settled_at: Millis | None = None

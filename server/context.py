@@ -168,9 +168,9 @@ class Mutation(Generic[W]):
             raise Invalid("storageId", "this upload was used already; please upload the photo again")
         return await self.db.patch(blob, claimed_at=self.clock.now())
 
-    async def enqueue(self, job: JobSpec, subject: str) -> Job:
+    async def enqueue(self, job: JobSpec, subject: str, owner: str | None = None) -> Job:
         """Write work into the outbox: it exists if and only if this transaction commits."""
-        return await enqueue(self.db, job, subject)
+        return await enqueue(self.db, job, subject, owner=owner)
 
     async def audit(self, actor: str, action: str, target: Id[Image], reason: str | None = None) -> None:
         """Record an administrator's deed in the transaction that does it."""

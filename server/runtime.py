@@ -40,6 +40,7 @@ from server.feed import HubFeed
 from server.functions import published
 from server.functions.auditing import Auditor
 from server.functions.chores import Chore
+from server.functions.erasure import Eraser
 from server.functions.generation import GenerateImage
 from server.functions.sweeping import Sweeper
 from server.keyring import shared_key
@@ -62,7 +63,7 @@ from server.web.health import health_routes
 from server.web.origins import Origins
 from server.web.page import page_routes
 from server.web.socket import SyncEndpoint
-from server.work import AUDIT_LEDGER, ERASE_FILE, PRUNE_JOBS, RECURRING, SWEEP_FILES
+from server.work import AUDIT_LEDGER, ERASE_FILE, ERASE_MEMBER, PRUNE_JOBS, RECURRING, SWEEP_FILES
 from subscriptions.hub import Hub
 from subscriptions.log import Log
 
@@ -163,6 +164,7 @@ class Runtime:
                 self.database, self.vault, self.pictures, deadline=seconds(self.settings.generation_timeout_s)
             ),
             Chore(ERASE_FILE, sweeper.erase),
+            Chore(ERASE_MEMBER, Eraser(self.database).erase),
             Chore(SWEEP_FILES, sweeper.sweep),
             Chore(AUDIT_LEDGER, self.auditor.audit),
             Chore(PRUNE_JOBS, self.auditor.prune),

@@ -8,6 +8,9 @@ from schema.values import days, hours, minutes, seconds
 
 GENERATE_IMAGE = JobSpec("generate_image", max_attempts=2, first_backoff=seconds(2))
 ERASE_FILE = JobSpec("erase_file", max_attempts=10, first_backoff=seconds(5))
+ERASE_MEMBER = JobSpec(
+    "erase_member", max_attempts=10, first_backoff=seconds(5), lease=seconds(30), deadline=minutes(10)
+)
 SWEEP_FILES = JobSpec("sweep_files", max_attempts=3, first_backoff=seconds(30), lease=minutes(1), deadline=minutes(30))
 AUDIT_LEDGER = JobSpec(
     "audit_ledger", max_attempts=3, first_backoff=seconds(30), lease=minutes(1), deadline=minutes(10)

@@ -41,7 +41,7 @@ async def upload_and_schedule_generation(
         raise InsufficientCredits(needed=GENERATION_PRICE, available=user.credits)
     photo = await ctx.claim_upload(storage_id, ctx.me.subject)
     image = await ctx.db.insert(_original(photo, user, ctx.clock.now()))
-    job = await ctx.enqueue(GENERATE_IMAGE, image.id)
+    job = await ctx.enqueue(GENERATE_IMAGE, image.id, ctx.me.subject)
     await ledger.spend_on(ctx.db, user, image.id, job.id)
     return image.id
 
@@ -59,7 +59,7 @@ async def retry_original(ctx: Mutation[Member], image_id: Id[Image]) -> None:
     user = await ledger.ensure_user(ctx.db, ctx.me.subject)
     is_paid = await ledger.paying_job(ctx.db, image) is not None
     await ctx.db.patch(image, generation_status="pending", generation_error=None, generation_attempts=0)
-    job = await ctx.enqueue(GENERATE_IMAGE, image.id)
+    job = await ctx.enqueue(GENERATE_IMAGE, image.id, ctx.me.subject)
     if not is_paid:
         await ledger.spend_on(ctx.db, user, image.id, job.id)
 
@@ -106,7 +106,7 @@ async def delete_image(ctx: Mutation[Member], image_id: Id[Image], include_gener
     if include_generated and not image.is_generated:
         results = await ctx.db.take(Image.by_original.eq(original_image_id=image.id), 10)
     for each in (*results, image):
-        await remove_image(ctx, each)
+        await remove_image(ctx.db, each)
     if not is_owner:
         await ctx.audit(ctx.me.subject, "image.deleted", image.id)
     return Deletion(1 + len(results), len(results), acted_as_admin=not is_owner)

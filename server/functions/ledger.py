@@ -33,7 +33,16 @@ async def ensure_user(db: Writer, subject: str) -> User:
         return user
     user = await db.insert(User(user_id=subject, credits=0, created_at=db.now, updated_at=db.now))
     trial = (await billing_settings(db)).free_trial_credits
-    return await move(db, user, trial, "trial", key=f"trial:{subject}") if trial > 0 else user
+    if trial == 0 or await db.exists(LedgerEntry.by_key.eq(key=f"trial:{subject}")):
+        return user  # somebody who left and came back has had their trial
+    return await move(db, user, trial, "trial", key=f"trial:{subject}")
+
+
+async def close(db: Writer, user: User) -> None:
+    """End a member's account: what is left of the balance is written off, the movements stay, the member goes."""
+    if user.credits:
+        user = await move(db, user, -user.credits, "adjustment", key=f"closing:{user.id}")
+    await db.delete(user)
 
 
 async def move(

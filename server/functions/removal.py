@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from jobs.queue import WAITING, cancel, of_subject
+from jobs.queue import WAITING, cancel, enqueue, of_subject
 from schema.blobs import Blob
 from schema.images import Image
 from schema.writer import Writer
-from server.context import Member, Mutation
 from server.functions import ledger
 from server.work import ERASE_FILE
 
 
-async def remove_image(ctx: Mutation[Member], image: Image) -> None:
+async def remove_image(db: Writer, image: Image) -> None:
     """Delete the image; from this commit on its file answers 404."""
-    await _cancel_work(ctx.db, image)
-    blob = await ctx.db.get(Blob, image.body)
+    await _cancel_work(db, image)
+    blob = await db.get(Blob, image.body)
     if blob is not None:
-        await ctx.db.delete(blob)
-        await ctx.enqueue(ERASE_FILE, blob.id)
-    await ctx.db.delete(image)
+        await db.delete(blob)
+        await enqueue(db, ERASE_FILE, blob.id)
+    await db.delete(image)
 
 
 async def _cancel_work(db: Writer, image: Image) -> None:

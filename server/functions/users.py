@@ -10,6 +10,7 @@ from server.functions import ledger
 from server.functions.views import CreditMovement, UserCredits
 from server.limits import per_member
 from server.registry import mutation, query
+from server.work import ERASE_MEMBER
 
 FREE_TRIAL = days(7)
 
@@ -36,3 +37,9 @@ async def get_credit_history(ctx: Query[Member], pagination_opts: Paging) -> Pag
     """The caller's credit movements, newest first."""
     mine = LedgerEntry.by_user_and_created.eq(user_id=ctx.me.subject).newest_first()
     return (await ctx.db.page(mine, pagination_opts)).map(CreditMovement.of)
+
+
+@mutation(limit=per_member(5, each=minutes(1)))
+async def delete_my_account(ctx: Mutation[Member]) -> None:
+    """Remove the caller's images, files and personal data; payment records stay. Done by work that survives a restart."""
+    await ctx.enqueue(ERASE_MEMBER, ctx.me.subject)
