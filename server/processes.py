@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 import uvicorn
 
 from server.config import ConfigurationError, Settings
-from server.runtime import JOB_GRACE_S, Runtime, open_identity, open_runtime
+from server.runtime import Runtime, open_identity, open_runtime
 
 BACKLOG = 4_096
 MAX_FRAME_BYTES = 17 << 20
@@ -111,16 +111,9 @@ async def serving(settings: Settings, runtime: Runtime, listener: socket.socket)
 @asynccontextmanager
 async def working(runtime: Runtime) -> AsyncIterator[None]:
     """The job loop; what runs when it ends is finished or handed back."""
-    loop = runtime.worker()
-    async with asyncio.TaskGroup() as group:
-        ticker = group.create_task(runtime.ticker().run(), name="ticker")
-        working = group.create_task(loop.run(), name="job loop")
-        try:
-            yield
-        finally:
-            ticker.cancel()
-            await loop.drain(JOB_GRACE_S)
-            working.cancel()
+    worker = runtime.open_worker()
+    async with worker.working():
+        yield
 
 
 def stop_on_signals() -> asyncio.Event:

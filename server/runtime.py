@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import secrets
 import socket
 import time
@@ -19,11 +18,8 @@ from pymongo import AsyncMongoClient
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
-from jobs.loop import JobLoop
-from jobs.runner import Runner
-from jobs.ticker import Ticker
 from schema.users import AdminRole
-from schema.values import Millis, Timestamp, seconds
+from schema.values import Millis, Timestamp
 from schema.writer import Writer
 from server.auth.clerk import TokenVerifier
 from server.auth.grants import Grants, SignedCursors
@@ -38,16 +34,10 @@ from server.dev.issuer import DevIssuer, dev_routes
 from server.executor import Caller, Executor, facet
 from server.feed import HubFeed
 from server.functions import published
-from server.functions.auditing import Auditor
-from server.functions.chores import Chore
-from server.functions.erasure import Eraser
-from server.functions.generation import GenerateImage
-from server.functions.sweeping import Sweeper
 from server.keyring import shared_key
 from server.limits import Limits
 from server.pictures.lab import PhotoLab
-from server.providers.pictures import LocalStylizer, PictureMaker
-from server.providers.prompt import load_prompt
+from server.queue_watch import QueueWatch
 from server.registry import Registry
 from server.store.connection import connect
 from server.store.embedded import EmbeddedMongod
@@ -63,16 +53,13 @@ from server.web.health import health_routes
 from server.web.origins import Origins
 from server.web.page import page_routes
 from server.web.socket import SyncEndpoint
-from server.work import AUDIT_LEDGER, ERASE_FILE, ERASE_MEMBER, PRUNE_JOBS, RECURRING, SWEEP_FILES
+from server.worker import Worker
 from subscriptions.hub import Hub
 from subscriptions.log import Log
 
 DATABASE = "anime_leak"
 """The database's name where `MONGODB_URI` names none. Blobs live in another one beside it, or every chunk would pass the feed."""
 MUTATION_GRACE_S = 10.0
-JOB_GRACE_S = 20.0
-DRAWING_SHARE = 0.75
-"""Of an attempt's time, what a model may take; the rest is for the lab and for storing."""
 
 
 def clock() -> Millis:
@@ -107,9 +94,8 @@ class Runtime:
         )
         self.tail = Tail(store, start, deliver=self.hub.deliver, lost=self.hub.lost)
         self.endpoint: SyncEndpoint | None = None
-        self.auditor = Auditor(self.database)
-        self.jobs: JobLoop | None = None
-        self.pictures: PictureMaker | None = None
+        self.queue = QueueWatch(self.database, clock)
+        self.worker: Worker | None = None
 
     def __repr__(self) -> str:
         return f"<Runtime {self.name} {self.hub!r}>"
@@ -125,15 +111,14 @@ class Runtime:
     def metrics(self) -> Mapping[str, float]:
         """What this process counts."""
         return {
-            "anime_ledger_audits_total": self.auditor.audits,
-            "anime_ledger_imbalanced_members": self.auditor.imbalanced,
             "anime_sockets": 0 if self.endpoint is None else len(self.endpoint),
             "anime_answers": len(self.hub.answers),
             "anime_query_executions_total": self.hub.executions,
             "anime_invalidations_total": self.hub.invalidations,
             "anime_feed_events_total": self.tail.events,
             "anime_feed_age_seconds": self.feed_age() / 1_000,
-            **({} if self.pictures is None else self.pictures.metrics()),
+            **self.queue.metrics(),
+            **({} if self.worker is None else self.worker.metrics()),
         }
 
     def application(self, verifier: TokenVerifier, extra: list[BaseRoute]) -> Starlette:
@@ -155,50 +140,18 @@ class Runtime:
         functions = HttpFunctions(self.executor, callers, self.store, self.hub).routes()
         return application(self.endpoint, origins, [*functions, *files, *health_routes(self), *extra, *page_routes()])
 
-    def worker(self) -> JobLoop:
-        """The job loop of this process."""
-        self.pictures = self._picture_maker()
-        sweeper = Sweeper(self.database, self.vault)
-        runners: list[Runner] = [
-            GenerateImage(
-                self.database, self.vault, self.pictures, deadline=seconds(self.settings.generation_timeout_s)
-            ),
-            Chore(ERASE_FILE, sweeper.erase),
-            Chore(ERASE_MEMBER, Eraser(self.database).erase),
-            Chore(SWEEP_FILES, sweeper.sweep),
-            Chore(AUDIT_LEDGER, self.auditor.audit),
-            Chore(PRUNE_JOBS, self.auditor.prune),
-        ]
-        self.jobs = JobLoop(
+    def open_worker(self) -> Worker:
+        """The worker of this process."""
+        self.worker = Worker(
+            self.settings,
             self.database,
             HubFeed(self.database, self.hub),
-            {runner.spec.kind: runner for runner in runners},
-            worker=self.name,
-            concurrency=self.settings.generation_concurrency,
-            clock=clock,
-            random=random.random,
-        )
-        return self.jobs
-
-    def ticker(self) -> Ticker:
-        """What fires the recurring work, once among all workers."""
-        return Ticker(self.database, RECURRING, clock=clock, random=random.random)
-
-    def _picture_maker(self) -> PictureMaker:
-        settings = self.settings
-        if settings.gemini_api_key is None:
-            return LocalStylizer(self.lab)
-        from server.providers.gemini import open_gemini  # half a second and 50 MB, only for processes that draw
-
-        return open_gemini(
-            self.lab,
-            api_key=settings.gemini_api_key,
-            model=settings.gemini_model,
-            base_url=settings.gemini_base_url,
-            prompt=load_prompt(),
-            deadline_s=DRAWING_SHARE * settings.generation_timeout_s,
+            vault=self.vault,
+            lab=self.lab,
+            name=self.name,
             clock=clock,
         )
+        return self.worker
 
     async def make_admin(self, subject: str) -> None:
         """Give the role, once."""
@@ -220,7 +173,7 @@ async def open_database(settings: Settings) -> AsyncIterator[AsyncMongoClient[di
     async with EmbeddedMongod(settings.data_dir) as mongod, connect(mongod.uri) as client, asyncio.TaskGroup() as group:
         watch = group.create_task(
             mongod.wait()
-        )  # raises when the database cannot be kept alive, and that ends everything
+        )  # it raises when the database cannot be kept alive: the end of everything
         try:
             yield client
         finally:
@@ -243,16 +196,15 @@ async def open_runtime(settings: Settings, registry: Registry | None = None) -> 
         for subject in settings.admin_user_ids:
             await runtime.make_admin(subject)
         async with asyncio.TaskGroup() as group:
-            feed = [group.create_task(runtime.tail.run()), group.create_task(runtime.pulse.run())]
+            following = (runtime.tail.run(), runtime.pulse.run(), runtime.queue.run())
+            tasks = [group.create_task(each) for each in following]
             try:
                 yield runtime
             finally:
                 await runtime.background.drain(MUTATION_GRACE_S)
                 await runtime.hub.close()
                 await runtime.lab.close()
-                if runtime.pictures is not None:
-                    await runtime.pictures.aclose()
-                for task in feed:
+                for task in tasks:
                     task.cancel()
 
 

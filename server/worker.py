@@ -1,0 +1,111 @@
+"""A worker: the runners of every kind of job, the loop that gives them slots, and the ticker of what recurs."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+
+from jobs.loop import JobLoop
+from jobs.runner import Runner
+from jobs.seams import Feed
+from jobs.ticker import Ticker
+from schema.values import Millis, seconds
+from server.config import Settings
+from server.database import Database
+from server.functions.auditing import Auditor
+from server.functions.chores import Chore
+from server.functions.erasure import Eraser
+from server.functions.generation import GenerateImage
+from server.functions.sweeping import Sweeper
+from server.pictures.lab import PhotoLab
+from server.providers.pictures import LocalStylizer, PictureMaker
+from server.providers.prompt import load_prompt
+from server.store.gridfs import BlobVault
+from server.work import AUDIT_LEDGER, ERASE_FILE, ERASE_MEMBER, PRUNE_JOBS, RECURRING, SWEEP_FILES
+
+DRAIN_GRACE_S = 20.0
+DRAWING_SHARE = 0.75
+"""Of an attempt's time the drawing itself may take so much; the rest is for reading, storing and settling."""
+
+
+class Worker:
+    """Everything that a process needs to do jobs."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        feed: Feed,
+        *,
+        vault: BlobVault,
+        lab: PhotoLab,
+        name: str,
+        clock: Callable[[], Millis],
+    ) -> None:
+        self.auditor, self.pictures = Auditor(database), picture_maker(settings, lab, clock)
+        sweeper = Sweeper(database, vault)
+        deadline = seconds(settings.generation_timeout_s)
+        runners: list[Runner] = [
+            GenerateImage(database, vault, self.pictures, deadline=deadline),
+            Chore(ERASE_FILE, sweeper.erase),
+            Chore(ERASE_MEMBER, Eraser(database).erase),
+            Chore(SWEEP_FILES, sweeper.sweep),
+            Chore(AUDIT_LEDGER, self.auditor.audit),
+            Chore(PRUNE_JOBS, self.auditor.prune),
+        ]
+        self.loop = JobLoop(
+            database,
+            feed,
+            {runner.spec.kind: runner for runner in runners},
+            worker=name,
+            concurrency=settings.generation_concurrency,
+            clock=clock,
+            random=random.random,
+        )
+        self.ticker = Ticker(database, RECURRING, clock=clock, random=random.random)
+
+    def __repr__(self) -> str:
+        return f"<Worker {self.loop!r}>"
+
+    def metrics(self) -> Mapping[str, float]:
+        """What this worker counts."""
+        return {
+            "anime_ledger_audits_total": self.auditor.audits,
+            "anime_ledger_imbalanced_members": self.auditor.imbalanced,
+            **self.pictures.metrics(),
+        }
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """Work for as long as this context; what runs at its end is finished or handed back."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                ticking = group.create_task(self.ticker.run(), name="ticker")
+                looping = group.create_task(self.loop.run(), name="job loop")
+                try:
+                    yield
+                finally:
+                    ticking.cancel()
+                    await self.loop.drain(DRAIN_GRACE_S)
+                    looping.cancel()
+        finally:
+            await self.pictures.aclose()
+
+
+def picture_maker(settings: Settings, lab: PhotoLab, clock: Callable[[], Millis]) -> PictureMaker:
+    """Who draws: Gemini where a key is set, this machine otherwise."""
+    if settings.gemini_api_key is None:
+        return LocalStylizer(lab)
+    from server.providers.gemini import open_gemini  # half a second and 50 MB, only for processes that draw
+
+    return open_gemini(
+        lab,
+        api_key=settings.gemini_api_key,
+        model=settings.gemini_model,
+        base_url=settings.gemini_base_url,
+        prompt=load_prompt(),
+        deadline_s=DRAWING_SHARE * settings.generation_timeout_s,
+        clock=clock,
+    )
