@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -117,8 +118,8 @@ class Executor:
         subject: str,
         committing: Callable[[], None],
     ) -> tuple[bytes, Timestamp]:
-        async def work(db: Writer) -> bytes:
-            receipt = None if key is None else await db.get(Receipt, Id[Receipt](key))
+        async def work(db: Writer, look: bool) -> bytes:
+            receipt = await db.get(Receipt, Id[Receipt](key)) if look and key is not None else None
             if receipt is not None:
                 if receipt.caller != subject:
                     raise Forbidden
@@ -131,12 +132,13 @@ class Executor:
                 )
             return value
 
+        look = not mutation.is_new
         for _ in range(MAX_UNIQUENESS_RETRIES):
             try:
-                return await self._database.transact(work, committing)
+                return await self._database.transact(partial(work, look=look), committing)
             except NotUnique:
-                continue  # somebody was faster; a second look finds what they wrote
-        return await self._database.transact(work, committing)
+                look = True  # somebody was faster; a second look finds what they wrote
+        return await self._database.transact(partial(work, look=look), committing)
 
     async def _mutation(self, function: Function, arguments: bytes, caller: Caller, db: Writer) -> object:
         values = function.decode(arguments)

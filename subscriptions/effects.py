@@ -31,13 +31,17 @@ class Verify(msgspec.Struct, frozen=True):
 
 
 class RunMutation(msgspec.Struct, Generic[C], frozen=True):
-    """Run a mutation as whoever asked for it; then call `mutation_done`. No session, no receipt."""
+    """Run a mutation as whoever asked for it; then call `mutation_done`. No session, no receipt.
+
+    `is_new` when it cannot have been sent before: this is the session's first socket. A receipt need not be looked for.
+    """
 
     request_id: int
     path: str
     args: Raw
     caller: C
     session_id: str | None
+    is_new: bool = False
 
 
 class RunAction(msgspec.Struct, Generic[C], frozen=True):

@@ -15,10 +15,11 @@ CLOCK_LEAD_S = 60
 class Greeting:
     """The session, the client's clock, and what follows from an earlier socket of the same client."""
 
-    __slots__ = ("hold_until", "observed", "session_id", "skew")
+    __slots__ = ("hold_until", "is_first", "observed", "session_id", "skew")
 
     def __init__(self) -> None:
         self.session_id: str | None = None
+        self.is_first = False
         self.skew: int | None = None
         self.observed: Timestamp = ZERO
         self.hold_until: Millis | None = None
@@ -31,7 +32,8 @@ class Greeting:
         self.session_id = message.session_id
         self.skew = None if message.client_ts is None else round(message.client_ts - now)
         self.observed = max(self.observed, message.max_observed or ZERO)
-        if message.connection_count > 0:
+        self.is_first = message.connection_count == 0
+        if not self.is_first:
             self.hold_until = now + seconds(HOLD_FIRST_S)  # an empty first transition would blank every screen (0.4)
 
     def let_go(self, now: Millis) -> None:

@@ -39,10 +39,10 @@ class Requests(Generic[C]):
         state = " committing" if self.committing else ""
         return f"<Requests running {running}{state}, {len(self._waiting)} waiting, {len(self._actions)} actions>"
 
-    def mutate(self, asked: Mutation, caller: C, session_id: str | None) -> list[Effect[C]]:
+    def mutate(self, asked: Mutation, caller: C, session_id: str | None, *, is_new: bool = False) -> list[Effect[C]]:
         """Take a mutation in, to run as the caller in force now; at once if no other runs."""
         self._unused(asked.request_id)
-        mutation = RunMutation(asked.request_id, asked.path, asked.args, caller, session_id)
+        mutation = RunMutation(asked.request_id, asked.path, asked.args, caller, session_id, is_new)
         if self._running is not None:
             self._waiting.put(mutation, len(bytes(mutation.args)))
         else:

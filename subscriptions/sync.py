@@ -243,7 +243,8 @@ class SyncMachine(Generic[C]):
             case protocol.Mutation() | protocol.Action() if self._identity.lapsed(now):
                 return self._expire()
             case protocol.Mutation():
-                return self._requests.mutate(message, self._identity.caller, self._greeting.session_id)
+                hello, caller = self._greeting, self._identity.caller
+                return self._requests.mutate(message, caller, hello.session_id, is_new=hello.is_first)
             case protocol.Action():
                 return self._requests.act(message, self._identity.caller, self._greeting.session_id)
             case protocol.Event():

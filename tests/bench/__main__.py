@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.bench import commit_to_push, matcher
+from tests.bench import commit_to_push, matcher, mutations
 
 
 def main() -> None:
     """Run them one after the other; each prints its own table."""
     matcher.main()
     asyncio.run(commit_to_push.main())
+    asyncio.run(mutations.main())
 
 
 if __name__ == "__main__":

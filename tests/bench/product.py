@@ -1,0 +1,110 @@
+"""A server in a process of its own, and the simplest client there is: what the benchmarks measure through."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from statistics import quantiles
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+
+from server.store.embedded import EmbeddedMongod
+from tests.support.world import free_port, fresh_database
+
+Message = dict[str, Any]
+
+
+class Product(msgspec.Struct, frozen=True):
+    """A running server and the database under it."""
+
+    url: str
+    database_uri: str
+
+    async def token(self, subject: str) -> str:
+        """A development token."""
+        async with httpx.AsyncClient() as http:
+            reply = await http.post(f"{self.url}/dev/token", json={"subject": subject})
+            token: str = reply.json()["token"]
+            return token
+
+
+@asynccontextmanager
+async def product(*, command: str = "web") -> AsyncIterator[Product]:
+    """Start a database and one server process; `command` is `web`, or `dev` for one that works as well."""
+    with tempfile.TemporaryDirectory(prefix="anime-bench-", ignore_cleanup_errors=True) as folder:
+        async with EmbeddedMongod(Path(folder) / "db") as mongod:
+            uri, port = fresh_database(mongod.uri), free_port()
+            env = {**os.environ, "MONGODB_URI": uri, "PORT": str(port), "DATA_DIR": folder, "APP_ENV": "development"}
+            server = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "server",
+                command,
+                env={**env, "LOG_LEVEL": "error"},
+                stdout=asyncio.subprocess.PIPE,
+            )
+            try:
+                if server.stdout is None or not await server.stdout.readline():
+                    raise RuntimeError("the server did not start")
+                yield Product(f"http://127.0.0.1:{port}", uri)
+            finally:
+                server.terminate()
+                await server.wait()
+
+
+class Socket:
+    """One signed-in sync socket."""
+
+    def __init__(self, line: ClientConnection) -> None:
+        self._line = line
+        self._requests = 0
+
+    async def send(self, message: Message) -> None:
+        """One message out."""
+        await self._line.send(json.dumps(message))
+
+    async def receive(self) -> Message:
+        """One message in."""
+        message: Message = json.loads(await self._line.recv())
+        return message
+
+    async def mutate(self, path: str, args: Message) -> Message:
+        """Run a mutation; its response once a transition has confirmed it, as the published clients wait for it."""
+        number, self._requests = self._requests, self._requests + 1
+        await self.send({"type": "Mutation", "requestId": number, "udfPath": path, "args": [args]})
+        response: Message | None = None
+        while True:
+            message = await self.receive()
+            if message["type"] == "MutationResponse" and message["requestId"] == number:
+                response = message
+            elif message["type"] == "Transition" and response is not None:
+                return response
+
+
+@asynccontextmanager
+async def signed_in(product: Product, subject: str) -> AsyncIterator[Socket]:
+    """A socket of this member, who has an account."""
+    token = await product.token(subject)
+    async with connect(product.url.replace("http", "ws", 1) + "/api/sync", compression=None) as line:
+        socket = Socket(line)
+        await socket.send(
+            {"type": "Connect", "sessionId": str(uuid4()), "connectionCount": 0, "lastCloseReason": "InitialConnect"}
+        )
+        await socket.send({"type": "Authenticate", "baseVersion": 0, "tokenType": "User", "value": token})
+        await socket.mutate("users:ensureUser", {})
+        yield socket
+
+
+def percentile(seconds: list[float], part: int) -> float:
+    """Milliseconds."""
+    return quantiles(seconds, n=100)[part - 1] * 1_000
