@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import secrets
 import socket
 import time
@@ -150,6 +151,7 @@ class Runtime:
             lab=self.lab,
             name=self.name,
             clock=clock,
+            random=random.random,
         )
         return self.worker
 

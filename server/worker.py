@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from jobs.loop import JobLoop
 from jobs.runner import Runner
-from jobs.seams import Feed
+from jobs.seams import Chance, Feed
 from jobs.ticker import Ticker
 from schema.values import Millis, seconds
 from server.config import Settings
@@ -43,6 +42,7 @@ class Worker:
         lab: PhotoLab,
         name: str,
         clock: Callable[[], Millis],
+        random: Chance,
     ) -> None:
         self.auditor, self.pictures = Auditor(database), picture_maker(settings, lab, clock)
         sweeper = Sweeper(database, vault)
@@ -62,9 +62,9 @@ class Worker:
             worker=name,
             concurrency=settings.generation_concurrency,
             clock=clock,
-            random=random.random,
+            random=random,
         )
-        self.ticker = Ticker(database, RECURRING, clock=clock, random=random.random)
+        self.ticker = Ticker(database, RECURRING, clock=clock, random=random)
 
     def __repr__(self) -> str:
         return f"<Worker {self.loop!r}>"
