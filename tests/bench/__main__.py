@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-
-from tests.bench import commit_to_push, matcher, mutations
+from tests.bench import claim, commit_to_push, matcher, mutations, pictures
+from tests.bench.product import run
 
 
 def main() -> None:
     """Run them one after the other; each prints its own table."""
     matcher.main()
-    asyncio.run(commit_to_push.main())
-    asyncio.run(mutations.main())
+    for bench in (commit_to_push, mutations, claim, pictures):
+        run(bench.main())
 
 
 if __name__ == "__main__":

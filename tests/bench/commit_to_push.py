@@ -7,23 +7,13 @@ stream and the client share this one. The client waits for its new value, so que
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import sys
-import tempfile
-from pathlib import Path
-from statistics import quantiles
 from time import perf_counter
 from typing import Any
-from uuid import uuid4
 
-import httpx
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.change_stream import AsyncChangeStream
-from websockets.asyncio.client import ClientConnection, connect
 
-from server.store.embedded import EmbeddedMongod
-from tests.support.world import free_port, fresh_database
+from tests.bench.product import Product, Socket, percentile, product, run, signed_in
 
 WRITES = 400
 WARM_UP = 50
@@ -32,42 +22,31 @@ SUBJECT = "bench"
 
 async def main() -> None:
     """Measure and print one table."""
-    with tempfile.TemporaryDirectory(prefix="anime-bench-", ignore_cleanup_errors=True) as folder:
-        async with EmbeddedMongod(Path(folder) / "db") as mongod:
-            events, pushes = await _measure(fresh_database(mongod.uri), Path(folder))
+    async with product() as running:
+        events, pushes = await _measure(running)
     print("\ncommit to push, one write at a time   p50 ms   p99 ms")
     for name, times in (("bare change stream (floor)", events), ("client has the new answer", pushes)):
-        print(f"{name:36}  {_percentile(times, 50):7.2f}  {_percentile(times, 99):7.2f}")
-    ratios = (_percentile(pushes, part) / _percentile(events, part) for part in (50, 99))
+        print(f"{name:36}  {percentile(times, 50):7.2f}  {percentile(times, 99):7.2f}")
+    ratios = (percentile(pushes, part) / percentile(events, part) for part in (50, 99))
     print("ratio                                 " + "  ".join(f"{ratio:6.2f}x" for ratio in ratios))
 
 
-async def _measure(uri: str, folder: Path) -> tuple[list[float], list[float]]:
-    port = free_port()
-    env = {**os.environ, "MONGODB_URI": uri, "PORT": str(port), "DATA_DIR": str(folder), "APP_ENV": "development"}
-    server = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "server", "web", env=env, stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        if server.stdout is None or not await server.stdout.readline():
-            raise RuntimeError("the server did not start")
-        client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(uri, w="majority")
-        async with client, connect(f"ws://127.0.0.1:{port}/api/sync") as socket:
-            users = client.get_default_database()["users"]
-            await _subscribe(socket, f"http://127.0.0.1:{port}")
-            async with await users.watch() as stream:
-                events, pushes = [], []
-                for number in range(1, WRITES + WARM_UP + 1):
-                    began = perf_counter()
-                    write = asyncio.create_task(users.update_one({"userId": SUBJECT}, {"$set": {"credits": number}}))
-                    event = asyncio.create_task(_event(stream, began))
-                    pushes.append(await _pushed(socket, number) - began)
-                    events.append(await event)
-                    await write
-                return events[WARM_UP:], pushes[WARM_UP:]
-    finally:
-        server.terminate()
-        await server.wait()
+async def _measure(running: Product) -> tuple[list[float], list[float]]:
+    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(running.database_uri, w="majority")
+    async with client, signed_in(running, SUBJECT) as socket:
+        users = client.get_default_database()["users"]
+        await socket.watch("users:getCurrentUserCredits", {})
+        await _pushed(socket, 10)
+        async with await users.watch() as stream:
+            events, pushes = [], []
+            for number in range(1, WRITES + WARM_UP + 1):
+                began = perf_counter()
+                write = asyncio.create_task(users.update_one({"userId": SUBJECT}, {"$set": {"credits": number}}))
+                event = asyncio.create_task(_event(stream, began))
+                pushes.append(await _pushed(socket, number) - began)
+                events.append(await event)
+                await write
+            return events[WARM_UP:], pushes[WARM_UP:]
 
 
 async def _event(stream: AsyncChangeStream[dict[str, Any]], began: float) -> float:
@@ -75,32 +54,12 @@ async def _event(stream: AsyncChangeStream[dict[str, Any]], began: float) -> flo
     return perf_counter() - began
 
 
-async def _subscribe(socket: ClientConnection, url: str) -> None:
-    async with httpx.AsyncClient() as http:
-        token = (await http.post(f"{url}/dev/token", json={"subject": SUBJECT})).json()["token"]
-    add = {"type": "Add", "queryId": 0, "udfPath": "users:getCurrentUserCredits", "args": [{}]}
-    for message in (
-        {"type": "Connect", "sessionId": str(uuid4()), "connectionCount": 0, "lastCloseReason": "InitialConnect"},
-        {"type": "Authenticate", "baseVersion": 0, "tokenType": "User", "value": token},
-        {"type": "ModifyQuerySet", "baseVersion": 0, "newVersion": 1, "modifications": [add]},
-        {"type": "Mutation", "requestId": 0, "udfPath": "users:ensureUser", "args": [{}]},
-    ):
-        await socket.send(json.dumps(message))
-    await _pushed(socket, 10)
-
-
-async def _pushed(socket: ClientConnection, balance: int) -> float:
+async def _pushed(socket: Socket, balance: int) -> float:
     """When the transition with this balance has arrived."""
-    async for frame in socket:
-        for change in json.loads(frame).get("modifications", ()):
-            if change["type"] == "QueryUpdated" and change["value"]["credits"] == balance:
-                return perf_counter()
-    raise RuntimeError("the server closed the socket")
-
-
-def _percentile(times: list[float], part: int) -> float:
-    return quantiles(times, n=100)[part - 1] * 1_000
+    while (await socket.value())["credits"] != balance:
+        continue
+    return perf_counter()
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    run(main())

@@ -18,7 +18,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from server.ids import capability_id, document_id
-from tests.bench.product import Product, percentile, product, signed_in
+from tests.bench.product import Product, percentile, product, run, signed_in
 
 MEMBERS = 32
 EACH = 25
@@ -171,4 +171,4 @@ def row(name: str, measured: tuple[float, Times]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    run(main())

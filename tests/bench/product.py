@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from statistics import quantiles
@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import httpx
 import msgspec
+import uvloop
 from websockets.asyncio.client import ClientConnection, connect
 
 from server.store.embedded import EmbeddedMongod
@@ -67,7 +68,7 @@ class Socket:
 
     def __init__(self, line: ClientConnection) -> None:
         self._line = line
-        self._requests = 0
+        self._requests = self._version = 0
 
     async def send(self, message: Message) -> None:
         """One message out."""
@@ -90,6 +91,29 @@ class Socket:
             elif message["type"] == "Transition" and response is not None:
                 return response
 
+    async def watch(self, path: str, args: Message) -> None:
+        """Subscribe to one query; `value` waits for what it says."""
+        add = {"type": "Add", "queryId": self._version, "udfPath": path, "args": [args]}
+        await self._modify(add)
+
+    async def forget(self) -> None:
+        """Subscribe no longer."""
+        await self._modify({"type": "Remove", "queryId": self._version - 1})
+
+    async def value(self) -> Message:
+        """The next answer of the query."""
+        while True:
+            for change in (await self.receive()).get("modifications", ()):
+                if change["type"] == "QueryUpdated":
+                    value: Message = change["value"]
+                    return value
+
+    async def _modify(self, edit: Message) -> None:
+        version, self._version = self._version, self._version + 1
+        await self.send(
+            {"type": "ModifyQuerySet", "baseVersion": version, "newVersion": version + 1, "modifications": [edit]}
+        )
+
 
 @asynccontextmanager
 async def signed_in(product: Product, subject: str) -> AsyncIterator[Socket]:
@@ -108,3 +132,9 @@ async def signed_in(product: Product, subject: str) -> AsyncIterator[Socket]:
 def percentile(seconds: list[float], part: int) -> float:
     """Milliseconds."""
     return quantiles(seconds, n=100)[part - 1] * 1_000
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Run on the loop that the product runs on: a floor on a slower one would flatter us."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(work)
