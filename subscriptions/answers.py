@@ -44,13 +44,13 @@ class Watcher(Protocol):
 class Answer:
     """One evaluation: its encoded result, what it depended on, since when it is stale, and who shows it."""
 
-    __slots__ = ("expired", "facets", "question", "reads", "result", "stale_at", "ts", "watchers")
+    __slots__ = ("expired", "facets", "question", "reads", "result", "stale_at", "timed", "ts", "watchers")
 
     def __init__(self, question: Question, facets: Facets, ts: Timestamp, result: Result, reads: ReadSet) -> None:
         self.question, self.facets, self.ts = question, facets, ts
         self.result, self.reads = result, reads
         self.stale_at: Timestamp | None = None
-        self.expired = False
+        self.expired = self.timed = False
         self.watchers: set[tuple[Watcher, int]] = set()
 
     def __repr__(self) -> str:

@@ -175,7 +175,8 @@ class Hub(Generic[C]):
             raise SnapshotGone(str(gap)) from gap
 
     def _remember_deadline(self, answer: Answer) -> None:
-        if answer.reads.deadline is not None:
+        if answer.reads.deadline is not None and not answer.timed:
+            answer.timed = True
             heapq.heappush(self._deadlines, (answer.reads.deadline, next(self._serial), answer))
             if len(self._deadlines) > 2 * len(self.answers) + MAX_SPENT_DEADLINES:
                 self._deadlines = [each for each in self._deadlines if each[2].is_current]
