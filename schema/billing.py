@@ -45,6 +45,7 @@ class Payment(Document, frozen=True, kw_only=True):
 
     by_order_id = index("order_id", unique=True)
     by_user_id = index("user_id")
+    by_created = index("created_at")
 
 
 @table("billingSettings")

@@ -27,10 +27,11 @@ class User(Document, frozen=True, kw_only=True):
 
 @table("admins")
 class AdminRole(Document, frozen=True, kw_only=True):
-    """Holding this row is being an administrator."""
+    """Holding this row is being an administrator. `confirmed_at` is where those who revoke each other meet."""
 
     id: Id[AdminRole] = NEW
     user_id: str
     created_at: Millis
+    confirmed_at: Millis | None = None
 
     by_user_id = index("user_id", unique=True)

@@ -18,6 +18,10 @@ from schema.values import integral
 _encoder = msgspec.json.Encoder(order="sorted")
 
 
+class Said(msgspec.Struct, frozen=True):
+    """A result whose empty fields are said as null. Everywhere else what is empty is absent."""
+
+
 def encode_value(value: object) -> bytes:
     """A function's result as JSON: documents by their wire names, in canonical form."""
     return _encoder.encode(_wire(value))
@@ -45,7 +49,7 @@ def _wire(value: object) -> object:
     if isinstance(value, msgspec.Struct):
         named = zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True)
         fields = ((name, getattr(value, field)) for name, field in named)
-        return {name: _wire(item) for name, item in fields if item is not None}
+        return {name: _wire(item) for name, item in fields if item is not None or isinstance(value, Said)}
     if isinstance(value, dict):
         return {name: _wire(item) for name, item in value.items()}
     raise TypeError(f"a {type(value).__name__} is not a value that clients know")

@@ -38,6 +38,13 @@ class Writer(Reader):
         await self._transaction.insert(stored)
         return stored
 
+    async def put(self, document: D) -> D:
+        """Store the one document with its id, new or in place of the old one."""
+        kind = type(document)
+        if await self.get(kind, document.id) is not None:
+            await self._transaction.delete(kind, document.id)
+        return await self.insert(document)
+
     async def patch(self, document: D, **changes: Scalar) -> D:
         """Change fields of a document that was read in this transaction; `None` removes one. Returns it as it is now.
 

@@ -8,10 +8,11 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 
+from server import roles
 from server.config import ConfigurationError, Environment, Settings, read_settings
 from server.logs import set_up_logs
 from server.processes import run_dev, run_web, run_worker, stop_on_signals
-from server.runtime import DATABASE, clock, open_database
+from server.runtime import DATABASE, clock, open_database, open_runtime
 from server.store.embedded_errors import EmbeddedMongodError
 from server.store.setup import set_up
 
@@ -65,12 +66,31 @@ async def token(settings: Settings, arguments: argparse.Namespace) -> int:
     return 0
 
 
+async def admin(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Grant and revoke the administrator's role, or list who has it."""
+    if arguments.deed != "list" and arguments.subject is None:
+        raise ConfigurationError(f"Say whom: python -m server admin {arguments.deed} SUBJECT")
+    async with open_runtime(settings) as runtime:
+        match arguments.deed:
+            case "grant":
+                is_new = await roles.grant(runtime.database, arguments.subject)
+                say(f"{arguments.subject} is an administrator{' now' if is_new else ' already'}")
+            case "revoke":
+                was = await roles.revoke(runtime.database, arguments.subject)
+                say(f"{arguments.subject} {'is an administrator no longer' if was else 'was no administrator'}")
+            case _:
+                for subject in await roles.administrators(runtime.database):
+                    say(subject)
+    return 0
+
+
 COMMANDS: dict[str, tuple[Command, Environment]] = {
     "dev": (dev, "development"),
     "web": (web, "production"),
     "worker": (worker, "production"),
     "migrate": (migrate, "production"),
     "token": (token, "development"),
+    "admin": (admin, "production"),
 }
 
 
@@ -82,6 +102,9 @@ def main() -> int:
         each = commands.add_parser(name, help=(command.__doc__ or "").rstrip("."))
         if name == "token":
             each.add_argument("subject", help="whose token, for example alice")
+        if name == "admin":
+            each.add_argument("deed", choices=("grant", "revoke", "list"))
+            each.add_argument("subject", nargs="?", help="the person's subject, as in their token")
     arguments = parser.parse_args()
     command, environment = COMMANDS[arguments.command]
     status = 2

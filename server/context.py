@@ -17,7 +17,7 @@ from schema.moderation import AuditEntry
 from schema.reader import Reader
 from schema.system import Job
 from schema.users import AdminRole
-from schema.values import Id, Millis
+from schema.values import Id, Millis, minutes
 from schema.writer import Writer
 from server.auth.grants import Grants
 from server.auth.identity import Identity
@@ -25,6 +25,7 @@ from server.errors import Forbidden, Invalid, Unauthenticated
 from server.ids import capability_id
 from server.visibility import public_until
 
+MINUTE = minutes(1)
 SUBJECT = "subject"
 """The one facet of a caller that functions can look at; administration is read from its table."""
 
@@ -101,6 +102,12 @@ class QueryClock:
             return True
         return False
 
+    def minute(self) -> Millis:
+        """When the present minute began; the answer refreshes itself when the next one does."""
+        began = self._now - self._now % MINUTE
+        self._db.expire_at(began + MINUTE)
+        return began
+
 
 class Clock:
     """Time for mutations: the moment of the call."""
@@ -172,7 +179,7 @@ class Mutation(Generic[W]):
         """Write work into the outbox: it exists if and only if this transaction commits."""
         return await enqueue(self.db, job, subject, owner=owner)
 
-    async def audit(self, actor: str, action: str, target: Id[Image], reason: str | None = None) -> None:
+    async def audit(self, actor: str, action: str, target: str, reason: str | None = None) -> None:
         """Record an administrator's deed in the transaction that does it."""
         await self.db.insert(
             AuditEntry(actor=actor, action=action, target=target, created_at=self.clock.now(), reason=reason)

@@ -19,9 +19,8 @@ from pymongo import AsyncMongoClient
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
-from schema.users import AdminRole
 from schema.values import Millis, Timestamp
-from schema.writer import Writer
+from server import roles
 from server.auth.clerk import TokenVerifier
 from server.auth.grants import Grants, SignedCursors
 from server.auth.keys import KeySet
@@ -29,7 +28,7 @@ from server.background import Background
 from server.caller import Callers
 from server.calls import SocketCalls
 from server.config import ConfigurationError, Settings
-from server.context import Urls, is_admin
+from server.context import Urls
 from server.database import Database
 from server.dev.issuer import DevIssuer, dev_routes
 from server.executor import Caller, Executor, facet
@@ -157,12 +156,7 @@ class Runtime:
 
     async def make_admin(self, subject: str) -> None:
         """Give the role, once."""
-
-        async def work(db: Writer) -> None:
-            if not await is_admin(db, subject):
-                await db.insert(AdminRole(user_id=subject, created_at=db.now))
-
-        await self.database.transact(work)
+        await roles.grant(self.database, subject)
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from server.functions import gallery, images, sharing, users
+from server.functions import gallery, images, moderation, operations, settings, sharing, users
 from server.registry import Registry
 
 PUBLISHED = (
@@ -10,6 +10,9 @@ PUBLISHED = (
     ("images", gallery),
     ("images", sharing),
     ("users", users),
+    ("admin", moderation),
+    ("admin", settings),
+    ("admin", operations),
 )
 
 

@@ -10,14 +10,19 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from jobs.queue import enqueue
 from schema.billing import CheckoutSession
+from schema.blobs import Blob
 from schema.images import Image
+from schema.paging import Paging
 from schema.system import Job
 from schema.users import AdminRole
+from schema.values import Id
 from schema.writer import Writer
 from server.database import Database
 from server.functions import ledger
 from server.functions.removal import remove_image
+from server.work import ERASE_FILE
 
 BATCH = 50
 
@@ -35,9 +40,12 @@ class Eraser:
 
     async def erase(self, job: Job) -> None:
         """Erase the member that an `erase_member` job names. Payments and the ledger stay: the law and the books need them."""
-        images = await self._until_none(partial(_some_images, subject=job.subject))
-        await self._until_none(partial(_some_checkouts, subject=job.subject))
-        await self._database.transact(partial(_the_account, subject=job.subject))
+        images, is_closed = 0, False
+        while not is_closed:
+            images += await self._until_none(partial(_some_images, subject=job.subject))
+            await self._until_none(partial(_some_checkouts, subject=job.subject))
+            await self._unused_uploads(job.subject)
+            is_closed, _ = await self._database.transact(partial(_close_account, subject=job.subject))
         log.info("a member left, with %d images", images, extra={"action": "member.erased", "job": job.id})
 
     async def _until_none(self, step: Callable[[Writer], Awaitable[int]]) -> int:
@@ -45,6 +53,19 @@ class Eraser:
         while count := (await self._database.transact(step))[0]:
             total += count
         return total
+
+    async def _unused_uploads(self, subject: str) -> None:
+        """Forget what was uploaded and never used. No index knows whose those are, so this looks at everybody's of a day."""
+        unused = Blob.by_claimed.eq(kind="upload", claimed_at=None)
+        options = Paging(num_items=BATCH, cursor=None)
+        while True:
+            db = await self._database.newest()
+            found = await db.page(unused, options, keep=lambda blob: blob.owner == subject)
+            for blob in found.page:
+                await self._database.transact(partial(_forget_upload, blob_id=blob.id))
+            if found.is_done:
+                return
+            options = Paging(num_items=BATCH, cursor=found.continue_cursor)
 
 
 async def _some_images(db: Writer, subject: str) -> int:
@@ -61,10 +82,21 @@ async def _some_checkouts(db: Writer, subject: str) -> int:
     return len(sessions)
 
 
-async def _the_account(db: Writer, subject: str) -> None:
+async def _forget_upload(db: Writer, blob_id: Id[Blob]) -> None:
+    blob = await db.get(Blob, blob_id)
+    if blob is not None and blob.claimed_at is None:
+        await db.delete(blob)
+        await enqueue(db, ERASE_FILE, blob.id)
+
+
+async def _close_account(db: Writer, subject: str) -> bool:
+    """End the account, unless a photo has come meanwhile: its price is written to the row that goes here, so one is first."""
+    if await db.exists(Image.by_user.eq(user_id=subject)):
+        return False
     user = await ledger.find_user(db, subject)
     if user is not None:
         await ledger.close(db, user)
     role = await db.one(AdminRole.by_user_id.eq(user_id=subject))
     if role is not None:
         await db.delete(role)
+    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jobs.queue import WAITING, of_subject
 from schema.billing import LedgerEntry, Payment
 from schema.paging import Page, Paging
 from schema.values import days, minutes
@@ -42,4 +43,7 @@ async def get_credit_history(ctx: Query[Member], pagination_opts: Paging) -> Pag
 @mutation(limit=per_member(5, each=minutes(1)))
 async def delete_my_account(ctx: Mutation[Member]) -> None:
     """Remove the caller's images, files and personal data; payment records stay. Done by work that survives a restart."""
-    await ctx.enqueue(ERASE_MEMBER, ctx.me.subject)
+    me = ctx.me.subject
+    if any(job.kind == ERASE_MEMBER.kind and job.state in WAITING for job in await of_subject(ctx.db, me)):
+        return  # a second one would take what they make after coming back
+    await ctx.enqueue(ERASE_MEMBER, me)
