@@ -14,7 +14,7 @@ from functools import partial
 from jobs.attempt import Attempt, fields
 from jobs.cancellation import honoured
 from jobs.errors import UnknownJob
-from jobs.fairness import fair
+from jobs.fairness import fair, owner_of
 from jobs.lease import Lease
 from jobs.patience import NOT_NOW, Patience
 from jobs.queue import Lapsed, due
@@ -41,7 +41,7 @@ class JobLoop:
 
     __slots__ = (
         "_attempts", "_clock", "_concurrency", "_database", "_ended", "_feed", "_freed", "_patience", "_random",
-        "_resting", "_runners", "_skipped", "_stopping", "_unknown", "_waits", "_worker",
+        "_resting", "_runners", "_served", "_skipped", "_stopping", "_turns", "_unknown", "_waits", "_worker",
     )  # fmt: skip
 
     def __init__(
@@ -61,6 +61,8 @@ class JobLoop:
         self._attempts: dict[Id[Job], Attempt] = {}
         self._resting: dict[Id[Job], Millis] = {}
         self._unknown: set[str] = set()
+        self._served: dict[str, int] = {}
+        self._turns = 0
         self._skipped = 0
         self._patience = Patience(random)
         self._waits, self._stopping = Waits(), False
@@ -138,7 +140,9 @@ class JobLoop:
             if len(chosen) >= free or len(found) < limit or limit == MAX_LOOK_JOBS:
                 runners = dict(chosen)
                 running = [attempt.job for attempt in self._attempts.values()]
-                return [(job, runners[job]) for job in fair(list(runners), running, free)], watch
+                waiting = {owner_of(job) for job in runners}
+                self._served = {owner: turn for owner, turn in self._served.items() if owner in waiting}
+                return [(job, runners[job]) for job in fair(list(runners), running, free, self._served)], watch
 
     async def _due(self, db: Reader, limit: int) -> list[Job]:
         now = self._clock()
@@ -176,6 +180,8 @@ class JobLoop:
             else:
                 if attempt is not None:
                     self._attempts[job.id] = attempt
+                    self._turns += 1
+                    self._served[owner_of(job)] = self._turns
                     group.create_task(self._carry_out(attempt), name=f"{job.kind} {job.id}")
         return rested
 

@@ -35,4 +35,5 @@ class Blob(Document, frozen=True, kw_only=True):
     public_until: Millis | None = None
 
     by_grant = index("grant", unique_when=("kind", "upload"))
+    by_owner = index("owner", "claimed_at")
     by_claimed = index("kind", "claimed_at", "created_at")

@@ -14,10 +14,8 @@ from jobs.queue import enqueue
 from schema.billing import CheckoutSession
 from schema.blobs import Blob
 from schema.images import Image
-from schema.paging import Paging
 from schema.system import Job
 from schema.users import AdminRole
-from schema.values import Id
 from schema.writer import Writer
 from server.database import Database
 from server.functions import ledger
@@ -44,7 +42,7 @@ class Eraser:
         while not is_closed:
             images += await self._until_none(partial(_some_images, subject=job.subject))
             await self._until_none(partial(_some_checkouts, subject=job.subject))
-            await self._unused_uploads(job.subject)
+            await self._until_none(partial(_some_unused_uploads, subject=job.subject))
             is_closed, _ = await self._database.transact(partial(_close_account, subject=job.subject))
         log.info("a member left, with %d images", images, extra={"action": "member.erased", "job": job.id})
 
@@ -53,19 +51,6 @@ class Eraser:
         while count := (await self._database.transact(step))[0]:
             total += count
         return total
-
-    async def _unused_uploads(self, subject: str) -> None:
-        """Forget what was uploaded and never used. No index knows whose those are, so this looks at everybody's of a day."""
-        unused = Blob.by_claimed.eq(kind="upload", claimed_at=None)
-        options = Paging(num_items=BATCH, cursor=None)
-        while True:
-            db = await self._database.newest()
-            found = await db.page(unused, options, keep=lambda blob: blob.owner == subject)
-            for blob in found.page:
-                await self._database.transact(partial(_forget_upload, blob_id=blob.id))
-            if found.is_done:
-                return
-            options = Paging(num_items=BATCH, cursor=found.continue_cursor)
 
 
 async def _some_images(db: Writer, subject: str) -> int:
@@ -82,11 +67,12 @@ async def _some_checkouts(db: Writer, subject: str) -> int:
     return len(sessions)
 
 
-async def _forget_upload(db: Writer, blob_id: Id[Blob]) -> None:
-    blob = await db.get(Blob, blob_id)
-    if blob is not None and blob.claimed_at is None:
+async def _some_unused_uploads(db: Writer, subject: str) -> int:
+    blobs = await db.take(Blob.by_owner.eq(owner=subject, claimed_at=None), BATCH)
+    for blob in blobs:
         await db.delete(blob)
-        await enqueue(db, ERASE_FILE, blob.id)
+        await enqueue(db, ERASE_FILE, blob.id, owner=subject)
+    return len(blobs)
 
 
 async def _close_account(db: Writer, subject: str) -> bool:

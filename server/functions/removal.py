@@ -16,7 +16,7 @@ async def remove_image(db: Writer, image: Image) -> None:
     blob = await db.get(Blob, image.body)
     if blob is not None:
         await db.delete(blob)
-        await enqueue(db, ERASE_FILE, blob.id)
+        await enqueue(db, ERASE_FILE, blob.id, owner=blob.owner)
     await db.delete(image)
 
 

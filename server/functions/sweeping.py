@@ -77,5 +77,5 @@ async def _forget_unclaimed(db: Writer, before: Millis) -> int:
     rows = await db.take(left, BATCH)
     for blob in rows:
         await db.delete(blob)
-        await enqueue(db, ERASE_FILE, blob.id)
+        await enqueue(db, ERASE_FILE, blob.id, owner=blob.owner)
     return len(rows)

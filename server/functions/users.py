@@ -5,8 +5,10 @@ from __future__ import annotations
 from jobs.queue import WAITING, of_subject
 from schema.billing import LedgerEntry, Payment
 from schema.paging import Page, Paging
+from schema.users import AdminRole
 from schema.values import days, minutes
-from server.context import Member, Mutation, Query
+from server.context import Member, Mutation, Query, is_admin
+from server.errors import Conflict
 from server.functions import ledger
 from server.functions.views import CreditMovement, UserCredits
 from server.limits import per_member
@@ -46,4 +48,6 @@ async def delete_my_account(ctx: Mutation[Member]) -> None:
     me = ctx.me.subject
     if any(job.kind == ERASE_MEMBER.kind and job.state in WAITING for job in await of_subject(ctx.db, me)):
         return  # a second one would take what they make after coming back
-    await ctx.enqueue(ERASE_MEMBER, me)
+    if await is_admin(ctx.db, me) and len(await ctx.db.take(AdminRole.by_user_id.all(), 2)) == 1:
+        raise Conflict("You are the last administrator. Make somebody else one before you leave.")
+    await ctx.enqueue(ERASE_MEMBER, me, me)

@@ -72,10 +72,14 @@ class GeminiPictures:
         if isinstance(admitted, Wait):
             made: Photo | Refused | Transient | Broken | Later = Later(admitted.until, PAUSED)
         else:
+            is_probe = self._breaker.state == "half-open"
             try:
                 made = await self._draw(photo, admitted)
             finally:
                 self._breaker.abandon(admitted)
+            if is_probe and self._breaker.state == "open" and isinstance(made, Transient | Broken):
+                # It was asked for all who wait, so it is not this photo's loss.
+                made = Later(self._breaker.until, PAUSED)
         self._ended["drawn" if isinstance(made, Photo) else type(made).__name__.lower()] += 1
         return made
 

@@ -71,10 +71,16 @@ class Studio:
 
 
 @asynccontextmanager
-async def open_studio(mongod_uri: str, **variables: str) -> AsyncIterator[Studio]:
+async def open_studio(mongod_uri: str, *, at_once: int = 4, timeout_s: int = 120) -> AsyncIterator[Studio]:
     async with (
         gemini_site() as model,
-        open_world(mongod_uri, GEMINI_API_KEY=KEY, GEMINI_BASE_URL=model.url, **variables) as world,
+        open_world(
+            mongod_uri,
+            GEMINI_API_KEY=KEY,
+            GEMINI_BASE_URL=model.url,
+            GENERATION_CONCURRENCY=str(at_once),
+            GENERATION_TIMEOUT_S=str(timeout_s),
+        ) as world,
     ):
         yield Studio(world, model)
 
@@ -203,7 +209,7 @@ async def test_a_second_attempt_costs_nothing_more(studio: Studio, meet: Meet) -
 
 async def test_a_stall_ends_at_the_deadline(mongod_uri: str) -> None:
     async with (
-        open_studio(mongod_uri, GENERATION_TIMEOUT_S="1") as studio,
+        open_studio(mongod_uri, timeout_s=1) as studio,
         world_client(studio.world, "ana") as ana,
     ):
         failures = await failures_of(ana)
@@ -380,7 +386,7 @@ async def test_while_the_model_is_away_photos_wait_and_none_fails(
     monkeypatch.setattr(policy, "POSTPONED_SPREAD_MS", PROBE_MS)
     failing = breaker.MAX_FAILURES
     async with (
-        open_studio(mongod_uri, GENERATION_CONCURRENCY=str(failing)) as studio,
+        open_studio(mongod_uri, at_once=failing) as studio,
         world_client(studio.world, "ana") as ana,
     ):
         gallery, failures = await gallery_of(ana), await failures_of(ana)
@@ -405,7 +411,7 @@ async def test_while_the_model_is_away_photos_wait_and_none_fails(
 
 async def test_one_photo_is_not_kept_waiting_by_somebodys_many(mongod_uri: str) -> None:
     async with (
-        open_studio(mongod_uri, GENERATION_CONCURRENCY="1") as studio,
+        open_studio(mongod_uri, at_once=1) as studio,
         world_client(studio.world, "ana") as ana,
         world_client(studio.world, "ben") as ben,
     ):
