@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check format bench lock clean
+.PHONY: run test check format bench torture lock clean
 
 run: $(VENV)/run.done
 	@exec $(BIN)/python -m server dev
@@ -24,6 +24,9 @@ format: $(VENV)/test.done
 
 bench: $(VENV)/test.done
 	$(BIN)/python -m tests.bench
+
+torture: $(VENV)/test.done
+	$(BIN)/python -m tests.scenarios.torture --kills 200 $(ARGS)
 
 # Browser tests need a real browser. Where there is none and we may install Debian's, we do; otherwise we say what to do.
 .PHONY: chromium

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -36,6 +37,9 @@ THINKING_S = (0.0, 0.4)
 TRIES = 6
 FREE_CREDITS = 3
 """Whoever has no more than this buys."""
+MAX_WAITING = 8
+"""Who waits for so many drawings uploads no more for now, so that the queue ends."""
+REQUEST = re.compile(r"\[Request ID.*?\]")
 UNCERTAIN = ("CONFLICT", "[Request ID")
 GALLERY = {"paginationOpts": {"numItems": 20, "cursor": None}}
 
@@ -54,9 +58,9 @@ class Told(msgspec.Struct, frozen=True):
         return isinstance(self.outcome, Raw)
 
     @property
-    def code(self) -> str:
-        """The first word of a refusal."""
-        return self.outcome.message.split(":")[0] if isinstance(self.outcome, Trouble) else ""
+    def gist(self) -> str:
+        """A refusal's words, without what differs each time; empty where there was none."""
+        return REQUEST.sub("[Request ID]", self.outcome.message) if isinstance(self.outcome, Trouble) else ""
 
 
 class Member:
@@ -179,6 +183,8 @@ class Member:
 
     async def upload(self, http: httpx.AsyncClient) -> None:
         """Upload a photo and have it drawn; ask again where the answer is to try again."""
+        if sum(not each["isGenerated"] for each in self._page()) >= MAX_WAITING:
+            return
         asked = await self.mutation("images:generateUploadUrl")
         if not isinstance(asked.outcome, Raw):
             return
@@ -200,7 +206,7 @@ class Member:
             if isinstance(paid.outcome, Raw):
                 self.bodies[json.loads(bytes(paid.outcome))] = storage_id
                 return
-            if not paid.code.startswith(UNCERTAIN):
+            if not paid.gist.startswith(UNCERTAIN):
                 return
 
     async def delete(self, _: httpx.AsyncClient) -> None:
@@ -231,7 +237,8 @@ class Member:
             self.featured[image["_id"]] = wanted if told.succeeded else None
 
     def _page(self) -> list[Value]:
-        return (self.shown(self.gallery) or {"page": []})["page"]
+        page: list[Value] = (self.shown(self.gallery) or {"page": []})["page"]
+        return page
 
     def _some(self, images: list[Value]) -> Value:
         left = [each for each in images if each["_id"] not in self.deleting]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 
 from server.store.embedded_child import HOST, REPLICA_SET, Child, become_primary, locate_mongod
@@ -34,7 +35,11 @@ class Target(ABC):
         while not self._resting:
             self.starts += 1
             await self._live()
-            await asyncio.sleep(RESTART_PAUSE_S)
+            await asyncio.sleep(0 if self._resting else self._pause_s())
+
+    def _pause_s(self) -> float:
+        """How long it takes until somebody starts it again."""
+        return RESTART_PAUSE_S
 
     @abstractmethod
     async def _live(self) -> None:
@@ -92,11 +97,11 @@ class Server(Target):
 
 
 class Mongod(Target):
-    """A replica set of one."""
+    """A replica set of one. `pause_s` says how long it stays away each time."""
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, pause_s: Callable[[], float]) -> None:
         super().__init__("mongod")
-        self._folder, self._port = folder, port
+        self._folder, self._port, self._absence_s = folder, port, pause_s
         self._child: Child | None = None
         self.ready = asyncio.Event()
         (folder / "mongod").mkdir(parents=True)
@@ -113,6 +118,9 @@ class Mongod(Target):
         self.ready.clear()
         self._child.send(signal.SIGKILL)
         return True
+
+    def _pause_s(self) -> float:
+        return self._absence_s()
 
     async def rest(self) -> None:
         """End it cleanly."""
@@ -138,3 +146,15 @@ class Mongod(Target):
             if not child.exited.done():
                 child.send(signal.SIGKILL)
                 await asyncio.wait((child.exited,), timeout=DEADLINE_S)
+
+
+def left_behind(data_dir: Path) -> list[str]:
+    """The processes of a deployment that still live, found by what they were started with."""
+    mark, found = f"DATA_DIR={data_dir}".encode(), []
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if mark in environ.read_bytes().split(b"\0"):
+                found.append((environ.parent / "cmdline").read_text().replace("\0", " ").strip())
+        except OSError:
+            continue
+    return found

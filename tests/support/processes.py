@@ -187,14 +187,15 @@ async def line(url: str, machine: ClientMachine) -> AsyncIterator[Line]:
 class Deployment:
     """Several processes on one database, behind one public address."""
 
-    def __init__(self, uri: str, folder: Path, http: httpx.AsyncClient, stack: AsyncExitStack) -> None:
+    def __init__(
+        self, uri: str, client: AsyncMongoClient[Fields], folder: Path, http: httpx.AsyncClient, stack: AsyncExitStack
+    ) -> None:
         self.variables = {
             "MONGODB_URI": uri, "DATA_DIR": str(folder), "APP_ENV": "development", "PUBLIC_URL": PUBLIC_URL,
         }  # fmt: skip
         self._http, self._stack = http, stack
         self._issuer = DevIssuer.open(f"{PUBLIC_URL}/dev", folder)
-        self.client: AsyncMongoClient[Fields] = AsyncMongoClient(uri)
-        self.database = self.client.get_default_database()
+        self.client, self.database = client, client.get_default_database()
 
     def token(self, subject: str) -> str:
         return self._issuer.token(subject, now=time.time() * 1_000)
@@ -246,11 +247,13 @@ class Deployment:
 @asynccontextmanager
 async def open_deployment(mongod_uri: str, folder: Path, http: httpx.AsyncClient) -> AsyncIterator[Deployment]:
     """An empty database for processes to share; they end before it does."""
-    async with AsyncExitStack() as stack:
-        made = Deployment(fresh_database(mongod_uri), folder, http, stack)
-        await set_up(made.database)
-        yield made
-        await stack.aclose()
-        await made.client.drop_database(made.database.name)
-        await made.client.drop_database(f"{made.database.name}_blobs")
-        await made.client.close()
+    uri = fresh_database(mongod_uri)
+    async with AsyncMongoClient[Fields](uri) as client:
+        database = client.get_default_database()
+        try:
+            async with AsyncExitStack() as stack:
+                await set_up(database)
+                yield Deployment(uri, client, folder, http, stack)
+        finally:
+            for name in (database.name, f"{database.name}_blobs"):
+                await client.drop_database(name)
