@@ -14,16 +14,20 @@ from typing import TypeVar
 from jobs.cancellation import honoured
 from jobs.errors import LeaseLost, Stopped
 from jobs.lease import Lease
-from jobs.outcome import SOMETHING_WRONG, TOO_SLOW, Outcome
+from jobs.outcome import SOMETHING_WRONG, TOO_SLOW, Later, Outcome
 from jobs.patience import NOT_NOW, Patience
 from jobs.policy import Decision
 from jobs.runner import Runner
 from jobs.seams import Chance, Clock, Transact
 from jobs.transactions import conclude, give_back
 from schema.system import Job
+from schema.values import Millis, seconds
 from schema.writer import Writer
 
 T = TypeVar("T")
+
+PUT_OFF_MS: Millis = seconds(3)
+DATABASE_AWAY = "The database did not answer for a moment."
 
 log = logging.getLogger("anime.jobs")
 
@@ -91,6 +95,10 @@ class Attempt:
             if task is None or task.cancelling():
                 raise
             log.exception("job cancelled itself", extra=fields("job.broken", self.job))
+        except NOT_NOW as error:
+            # The database was away, which is no fault of this work: it is tried again, and nothing is counted.
+            log.warning("job put off: %s", type(error).__name__, extra=fields("job.put_off", self.job))
+            return Later(self._clock() + PUT_OFF_MS, DATABASE_AWAY)
         except Exception:
             if deadline.expired():
                 return TOO_SLOW

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from server.caller import CallerRefused, Callers
 from server.executor import Caller, Executor
-from subscriptions.effects import Failed, Returned, RunAction, RunMutation, Succeeded
+from subscriptions.effects import Failed, Returned, RunAction, RunMutation, Succeeded, Undecided
 from subscriptions.worker import Rejected, Verified
 
 
@@ -27,7 +27,9 @@ class SocketCalls:
             return Rejected(str(refused))
         return Verified[Caller](verified.identity, verified.expires_at)
 
-    async def mutate(self, mutation: RunMutation[Caller], committing: Callable[[], None]) -> Succeeded | Failed:
+    async def mutate(
+        self, mutation: RunMutation[Caller], committing: Callable[[], None]
+    ) -> Succeeded | Failed | Undecided:
         """Run a mutation."""
         return await self._executor.mutate(mutation, committing)
 

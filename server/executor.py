@@ -29,7 +29,7 @@ from server.ids import request_id as new_request_id
 from server.limits import Limits
 from server.registry import Function, Registry
 from subscriptions.answers import Question
-from subscriptions.effects import Failed, Failure, Returned, RunMutation, Succeeded, Value
+from subscriptions.effects import Failed, Failure, Returned, RunMutation, Succeeded, Undecided, Value
 from subscriptions.hub import Evaluated
 
 QUERY_DEADLINE_S = 10.0
@@ -93,19 +93,28 @@ class Executor:
         me = await authorise(function.caller, caller, facets, db)
         return await function.handler(Query(me, db, self._clock(), self._urls), **values)
 
-    async def mutate(self, mutation: RunMutation[Caller], committing: Callable[[], None]) -> Succeeded | Failed:
-        """Run a mutation to its end. `committing` is called once, before the first commit is sent."""
+    async def mutate(
+        self, mutation: RunMutation[Caller], committing: Callable[[], None]
+    ) -> Succeeded | Failed | Undecided:
+        """Run a mutation to its end. `committing` is called once, before the first commit is sent.
+
+        `Undecided` when the database went away, maybe between the commit and the word that it was done.
+        """
         function = self._registry.find(mutation.path, "mutation")
         if function is None:
             return Failed(unknown_function(mutation.path).message)
         key = None if mutation.session_id is None else f"{mutation.session_id}:{mutation.request_id}"
+        commits = _Once(committing)
         subject = mutation.caller.subject if mutation.caller is not None else ""
         try:
             async with asyncio.timeout(MUTATION_DEADLINE_S), self._lane(subject or key or ""):
                 if function.rate is not None and subject:
                     self._limits.spend(function.path, subject, function.rate, self._clock())
-                value, ts = await self._commit(function, mutation, key, subject, _once(committing))
+                value, ts = await self._commit(function, mutation, key, subject, commits)
         except Exception as error:
+            if isinstance(error, StoreUnavailable) or (isinstance(error, TimeoutError) and commits.called):
+                log.warning("%s: %s", mutation.path, type(error).__name__, extra={"action": "function.undecided"})
+                return Undecided()
             public = self._public(error, mutation.path)
             return Failed(public.message, None if public.data is None else Raw(public.data))
         return Succeeded(Raw(value), ts)
@@ -206,13 +215,15 @@ def _failed(error: PublicError, reads: ReadSet, journal: str | None) -> Evaluate
     return Evaluated(Failure(error.message, data, fingerprint, journal), reads)
 
 
-def _once(call: Callable[[], None]) -> Callable[[], None]:
-    called = False
+class _Once:
+    """Passes on the first call; says whether there was one."""
 
-    def first() -> None:
-        nonlocal called
-        if not called:
-            called = True
-            call()
+    __slots__ = ("_call", "called")
 
-    return first
+    def __init__(self, call: Callable[[], None]) -> None:
+        self._call, self.called = call, False
+
+    def __call__(self) -> None:
+        if not self.called:
+            self.called = True
+            self._call()

@@ -116,6 +116,10 @@ class Succeeded(msgspec.Struct, frozen=True):
     ts: Timestamp
 
 
+class Undecided(msgspec.Struct, frozen=True):
+    """Nobody knows whether the mutation committed. No answer is the only true one: the client asks again, under its number."""
+
+
 class Returned(msgspec.Struct, frozen=True):
     """An action's value."""
 

@@ -29,6 +29,7 @@ from subscriptions.effects import (
     RunMutation,
     Send,
     Succeeded,
+    Undecided,
     Verify,
 )
 from subscriptions.errors import RemoteProtocolError, TooMany
@@ -68,7 +69,7 @@ class Calls(Protocol[C]):
         """Find out whom the token belongs to."""
         ...
 
-    async def mutate(self, mutation: RunMutation[C], committing: Callable[[], None]) -> Succeeded | Failed:
+    async def mutate(self, mutation: RunMutation[C], committing: Callable[[], None]) -> Succeeded | Failed | Undecided:
         """Run a mutation; `committing` is called once, before the first commit is sent."""
         ...
 
@@ -185,6 +186,9 @@ class SocketWorker(Generic[C]):
 
     async def _mutate(self, mutation: RunMutation[C]) -> None:
         outcome = await self._calls.mutate(mutation, self._machine.committing)
+        if isinstance(outcome, Undecided):
+            self._perform(self._machine.fail(ConnectionAbortedError()))
+            return
         self._perform(self._machine.mutation_done(mutation.request_id, outcome))
 
     async def _act(self, action: RunAction[C]) -> None:

@@ -105,8 +105,11 @@ def main() -> None:
         signal.setitimer(signal.ITIMER_REAL, request.deadline_s + ALARM_GRACE_S)
         reply = msgspec.msgpack.encode(answer(request))
         signal.setitimer(signal.ITIMER_REAL, 0)
-        answers.write(len(reply).to_bytes(LENGTH_BYTES, "big") + reply)
-        answers.flush()
+        try:
+            answers.write(len(reply).to_bytes(LENGTH_BYTES, "big") + reply)
+            answers.flush()
+        except BrokenPipeError:
+            os._exit(0)  # the parent is gone, and nobody is left to read a traceback
 
 
 def answer(request: Request) -> Reply:

@@ -17,7 +17,7 @@ from server.errors import PublicError
 from server.executor import Caller, Executor
 from server.store.mongo import MongoStore
 from server.web.bodies import BodyTooLarge, BodyTooSlow, read_body
-from subscriptions.effects import Failed, Returned, RunMutation, Succeeded
+from subscriptions.effects import Failed, Returned, RunMutation, Succeeded, Undecided
 from subscriptions.errors import RemoteProtocolError
 from subscriptions.hub import Hub
 from subscriptions.paths import canonical
@@ -105,7 +105,10 @@ class HttpFunctions:
 
     async def _mutation(self, call: Call, caller: Caller) -> Outcome:
         mutation = RunMutation(0, canonical(call.path), call.args, caller, None)
-        return _settled(await self._executor.mutate(mutation, lambda: None))
+        outcome = await self._executor.mutate(mutation, lambda: None)
+        if isinstance(outcome, Undecided):
+            raise StoreUnavailable("the commit's outcome is unknown")
+        return _settled(outcome)
 
     async def _action(self, call: Call, caller: Caller) -> Outcome:
         return _settled(await self._executor.act(canonical(call.path), bytes(call.args), caller))

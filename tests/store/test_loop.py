@@ -207,6 +207,21 @@ async def test_what_run_raises_is_logged_and_counts_as_broken(shop: Workshop, ca
     assert "unforeseen" in str(line.exc_info[1])
 
 
+async def test_a_database_that_is_away_for_a_moment_costs_no_attempt(shop: Workshop) -> None:
+    async def work(job: Job) -> Outcome:
+        if job.attempt == 1:
+            raise StoreUnavailable
+        return await craft.finished(job)
+
+    spec = JobSpec("draw", max_attempts=1, lease=minutes(10))
+    craft = Craft(spec, work)
+    (job,) = await shop.order(spec, "s")
+    shop.worker("w", craft)
+    waiting = await shop.reaches(job.id, "queued", attempt=1)
+    shop.clock.advance(waiting.due_at - shop.clock())
+    assert (await shop.reaches(job.id, "succeeded")).attempt == 2
+
+
 async def test_work_past_its_deadline_is_cancelled_and_retried(shop: Workshop) -> None:
     held = Held()
     spec = JobSpec("draw", max_attempts=2, lease=minutes(10), deadline=20)
