@@ -6,13 +6,16 @@ Invariant: what is installed is what the lock file says; a mark with the lock's 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import hashlib
 import importlib.util
 import shutil
+import tempfile
 from asyncio.subprocess import PIPE, STDOUT
 from pathlib import Path
 
 HERE = Path(__file__).parent
+LOCK = Path(tempfile.gettempdir()) / f"anime-npm-{hashlib.sha256(str(HERE).encode()).hexdigest()[:12]}.lock"
 MARK = HERE / "node_modules" / ".installed-from"
 OLDEST_NODE = 20
 VERSION_TIMEOUT_S = 30
@@ -27,11 +30,13 @@ async def ready_node() -> str:
     """The path of a Node.js for which the client is installed. Raises `NodeUnavailable`."""
     node, npm = await _found()
     wanted = hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()
-    if not MARK.exists() or MARK.read_text() != wanted:
-        code, output = await _output(*npm, "ci", timeout_s=INSTALL_TIMEOUT_S)
-        if code != 0:
-            raise NodeUnavailable(f"npm ci in {HERE.name} ended with {code}:\n{output}")
-        MARK.write_text(wanted)
+    with LOCK.open("w") as lock:  # other processes of the same test run want it too
+        await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
+        if not MARK.exists() or MARK.read_text() != wanted:
+            code, output = await _output(*npm, "ci", timeout_s=INSTALL_TIMEOUT_S)
+            if code != 0:
+                raise NodeUnavailable(f"npm ci in {HERE.name} ended with {code}:\n{output}")
+            MARK.write_text(wanted)
     return node
 
 
