@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -19,6 +19,7 @@ from tests.support.live import Value
 from tests.support.world import World
 
 D = TypeVar("D", bound=Document)
+T = TypeVar("T")
 
 MANY = 1_000
 
@@ -58,13 +59,20 @@ def _image(owner: str | None, created_at: Millis, more: dict[str, Scalar]) -> Im
     return msgspec.structs.replace(image, **more)
 
 
+async def commit(world: World, work: Callable[[Writer], Awaitable[T]]) -> T:
+    """Write straight into the database; from here on every query of the product sees it."""
+    result, ts = await world.runtime.database.transact(work)
+    await world.runtime.hub.reached(ts)
+    return result
+
+
 async def put(world: World, *documents: D) -> list[D]:
     """Store documents, all in one commit."""
 
     async def work(db: Writer) -> list[D]:
         return [await db.insert(each) for each in documents]
 
-    return (await world.runtime.database.transact(work))[0]
+    return await commit(world, work)
 
 
 async def change(world: World, kind: type[D], document_id: str, **changes: Scalar) -> None:
@@ -73,7 +81,7 @@ async def change(world: World, kind: type[D], document_id: str, **changes: Scala
     async def work(db: Writer) -> None:
         await db.patch(await db.need(kind, Id(document_id)), **changes)
 
-    await world.runtime.database.transact(work)
+    await commit(world, work)
 
 
 async def remove(world: World, kind: type[D], document_id: str) -> None:
@@ -82,7 +90,7 @@ async def remove(world: World, kind: type[D], document_id: str) -> None:
     async def work(db: Writer) -> None:
         await db.delete(await db.need(kind, Id(document_id)))
 
-    await world.runtime.database.transact(work)
+    await commit(world, work)
 
 
 async def found(world: World, range_: Range[D]) -> Sequence[D]:
@@ -109,7 +117,7 @@ async def give(world: World, subject: str, credits: int) -> None:  # noqa: A002
         if user.credits != credits:
             await ledger.move(db, user, credits - user.credits, "adjustment", key=f"test:{capability_id()}")
 
-    await world.runtime.database.transact(work)
+    await commit(world, work)
 
 
 async def end_trial_in(world: World, subject: str, seconds_left: float) -> None:

@@ -21,6 +21,7 @@ from convex.http_client import ConvexHttpClient
 
 TIMEOUT_S = 20
 
+PATIENCE = 20
 NOTES = "playground:notes"
 CREDITS = "users:getCurrentUserCredits"
 WHO_AM_I = "playground:whoAmI"
@@ -138,8 +139,19 @@ async def reconnect(told: Told) -> None:
     say("written", note=client.mutation("playground:note", {"text": "after"}), notes=client.query(NOTES))
     hear("unplugged")
     say("asking offline")
-    note = client.mutation("playground:note", {"text": "offline"})
+    note = asked_offline(client, "offline")
     say("answered later", note=note, notes=await seen(notes, lambda value: "offline" in value))
+
+
+def asked_offline(client: ConvexClient, text: str) -> object:
+    """Ask until the client has an answer: it now and then drops what is asked while it reconnects ("channel closed")."""
+    for _ in range(PATIENCE):
+        try:
+            return client.mutation("playground:note", {"text": text})
+        except Exception as error:
+            if "channel closed" not in str(error):
+                raise
+    raise RuntimeError("the client has dropped every request")
 
 
 async def refused(told: Told) -> None:

@@ -61,7 +61,9 @@ async def test_a_subscription_survives_the_wire(pypi: Teller, world: World, prox
         proxy.plug()
         later = await story.hear("answered later")
         assert later["note"] == "offline"
-        assert later["notes"] == ["before", "meanwhile", "after", "offline"]
+        # At least once: this client cannot be told from another after a reconnect (sync-protocol 0.11).
+        assert later["notes"][:3] == ["before", "meanwhile", "after"]
+        assert set(later["notes"][3:]) == {"offline"}
 
 
 async def test_a_token_that_is_never_accepted_wedges_nothing(pypi: Teller, proxy: Proxy, subject: str) -> None:
