@@ -32,7 +32,7 @@ torture: $(VENV)/test.done
 .PHONY: chromium
 chromium:
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
-	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -yqq --no-install-recommends chromium fonts-liberation; } \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -yqq chromium fonts-liberation >/dev/null; } \
 	|| { echo "The browser tests need Chromium. Install it (Debian: apt-get install chromium fonts-liberation) and run make test again." >&2; exit 1; }
 
 $(VENV)/python.done:
