@@ -20,7 +20,7 @@ from server.ids import capability_id
 from tests.scenarios.conftest import Meet
 from tests.scenarios.stock import change, member, now, one, put
 from tests.support import pictures
-from tests.support.live import Refusal
+from tests.support.live import Refusal, world_client
 from tests.support.world import World
 
 WORKERS = 8
@@ -101,24 +101,24 @@ async def test_contents_without_a_row_are_swept_once_they_are_old(town: World) -
 
 
 async def test_the_audit_is_silent_while_the_books_are_right_and_loud_when_not(
-    town: World, meet: Meet, caplog: pytest.LogCaptureFixture
+    world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    auditor = Auditor(town.runtime.database)
-    async with meet("ana") as ana:
+    auditor = Auditor(world.runtime.database)
+    async with world_client(world, "ana") as ana:
         await ana.mutation("users:ensureUser")
         await ana.photo()
         assert ana.subject is not None
-        user = await member(town, ana.subject)
+        user = await member(world, ana.subject)
         before = auditor.audits
         with caplog.at_level(logging.CRITICAL, "anime.ledger"):
             await auditor.audit(sweeping_at(now()))
             assert (auditor.audits, auditor.imbalanced, caplog.messages) == (before + 1, 0, [])
-            await change(town, User, user.id, credits=user.credits + 5)
+            await change(world, User, user.id, credits=user.credits + 5)
             await auditor.audit(sweeping_at(now()))
         assert auditor.imbalanced == 1
         assert caplog.messages == ["LEDGER: a member's balance is 14, and their movements sum to 9"]
-        assert (await member(town, ana.subject)).credits == 14, "an audit repairs nothing"
-        await change(town, User, user.id, credits=user.credits)
+        assert (await member(world, ana.subject)).credits == 14, "an audit repairs nothing"
+        await change(world, User, user.id, credits=user.credits)
 
 
 async def test_old_jobs_are_forgotten_but_not_the_dead(town: World) -> None:
