@@ -31,8 +31,9 @@ async def get_gallery_images_paginated(ctx: Query[Member], pagination_opts: Pagi
 async def get_gallery_images(ctx: Query[Member]) -> list[ImageWithUrl]:
     """The newest of the caller's gallery at once, for clients that do not page."""
     mine = Image.by_user_and_created.eq(user_id=ctx.me.subject).newest_first()
-    images = await ctx.db.take(mine, MAX_UNPAGED_IMAGES)
-    return [image_with_url(image, ctx.urls.own_file(image)) for image in images if belongs_in_gallery(image)]
+    first = Paging(num_items=MAX_UNPAGED_IMAGES, cursor=None)
+    found = await ctx.db.page(mine, first, keep=belongs_in_gallery)
+    return [image_with_url(image, ctx.urls.own_file(image)) for image in found.page]
 
 
 @query
