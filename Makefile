@@ -16,7 +16,7 @@ check: $(VENV)/test.done
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest tests/unit tests/property tests/house $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/unit tests/property tests/house $(ARGS)
 
 format: $(VENV)/test.done
 	$(BIN)/ruff format .
