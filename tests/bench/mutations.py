@@ -1,8 +1,8 @@
 """Upload-and-schedule mutations through the whole path, against the bare driver doing the same transaction on the same mongod.
 
 Run it with `python -m tests.bench.mutations`. The floor sends the statements of the product's transaction but for the receipt,
-from one process, with nothing around them; the product's figure has the receipt, sockets, validation, the feed and the confirming transition in it, and
-shares the machine with the client that drives it.
+from one process, with nothing around them; the product's figure has the receipt, sockets, validation, the feed and the confirming
+transition in it, and shares the machine with the client that drives it.
 """
 
 from __future__ import annotations
