@@ -137,7 +137,7 @@ class Runtime:
             folder=self.settings.data_dir / "uploads",
             max_upload_bytes=self.settings.max_upload_bytes,
         )
-        functions = HttpFunctions(self.executor, callers, self.store, self.hub).routes()
+        functions = HttpFunctions(self.executor, callers, self.store).routes()
         return application(self.endpoint, origins, [*functions, *files, *health_routes(self), *extra, *page_routes()])
 
     def open_worker(self) -> Worker:

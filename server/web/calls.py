@@ -19,7 +19,6 @@ from server.store.mongo import MongoStore
 from server.web.bodies import BodyTooLarge, BodyTooSlow, read_body
 from subscriptions.effects import Failed, Returned, RunMutation, Succeeded, Undecided
 from subscriptions.errors import RemoteProtocolError
-from subscriptions.hub import Hub
 from subscriptions.paths import canonical
 from subscriptions.protocol import one_object
 from subscriptions.version import decode_timestamp, encode_timestamp
@@ -55,8 +54,8 @@ class Outcome(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 class HttpFunctions:
     """The routes of the HTTP function API."""
 
-    def __init__(self, executor: Executor, callers: Callers, store: MongoStore, hub: Hub[Caller]) -> None:
-        self._executor, self._callers, self._store, self._hub = executor, callers, store, hub
+    def __init__(self, executor: Executor, callers: Callers, store: MongoStore) -> None:
+        self._executor, self._callers, self._store = executor, callers, store
 
     def __repr__(self) -> str:
         return f"<HttpFunctions {self._executor!r}>"

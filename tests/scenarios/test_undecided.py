@@ -1,0 +1,46 @@
+"""A mutation of which nobody knows whether it committed: no answer but a closed line, and the truth when it is asked again."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from schema.users import User
+from server.store import mongo
+from server.store.embedded import EmbeddedMongod
+from tests.scenarios.stock import found
+from tests.support.raw import raw_socket
+from tests.support.world import open_world
+
+
+async def test_a_database_that_goes_away_is_a_closed_line_and_not_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mongo, "TRANSACTION_DEADLINE_S", 1.0)
+    hello = {"type": "Connect", "sessionId": str(uuid4()), "lastCloseReason": None}
+    async with EmbeddedMongod(tmp_path) as mongod, open_world(mongod.uri) as world:
+        token = await world.token("ana")
+        assert mongod.pid is not None
+        async with raw_socket(world) as line:
+            await line.send({**hello, "connectionCount": 0})
+            await line.authenticate(token)
+            await line.receive("Transition")
+            os.kill(mongod.pid, signal.SIGSTOP)
+            try:
+                await line.mutate(0, "users:ensureUser", {})
+                code, reason = await line.closed()
+            finally:
+                os.kill(mongod.pid, signal.SIGCONT)
+            assert (code, reason) == (1011, "InternalServerError")
+            assert not [text for text in line.received if "MutationResponse" in text]
+        async with raw_socket(world) as line:
+            await line.send({**hello, "connectionCount": 1})
+            await line.authenticate(token)
+            await line.mutate(0, "users:ensureUser", {})
+            assert (await line.receive("MutationResponse"))["success"] is True
+        (ana,) = await found(world, User.by_user_id.eq(user_id="ana"))
+        assert ana.credits == 10
