@@ -33,7 +33,11 @@ class LedgerEntry(Document, frozen=True, kw_only=True):
 
 @table("payments")
 class Payment(Document, frozen=True, kw_only=True):
-    """A paid order, once per order id."""
+    """A paid order, once per order id; partly refunded it is still `paid`, with `refunded_cents` above zero.
+
+    `credits_revoked` is what its refunds take back in all, whether the balance could bear it or it is owed. `movements` counts
+    the refund's ledger entries and numbers their keys. `order_seen_at` is the age of the order that was last applied.
+    """
 
     id: Id[Payment] = NEW
     order_id: str
@@ -42,9 +46,16 @@ class Payment(Document, frozen=True, kw_only=True):
     credits_granted: int
     status: PaymentStatus
     created_at: Millis
+    currency: str = "usd"
+    refunded_cents: int = 0
+    credits_revoked: int = 0
+    movements: int = 0
+    order_seen_at: Millis = 0.0
+    checkout_session_id: Id[CheckoutSession] | None = None
 
     by_order_id = index("order_id", unique=True)
     by_user_id = index("user_id")
+    by_user_and_created = index("user_id", "created_at")
     by_created = index("created_at")
 
 
@@ -63,12 +74,23 @@ class BillingSettings(Document, frozen=True, kw_only=True):
 
 @table("checkoutSessions")
 class CheckoutSession(Document, frozen=True, kw_only=True):
-    """A purchase on its way: what the waiting client needs to open the payment page."""
+    """A purchase on its way: what was offered at which price, and what the waiting client needs to open the payment page.
+
+    What was offered is what is granted, whatever the settings have become when the payment arrives.
+    """
 
     id: Id[CheckoutSession] = NEW
     user_id: str
     status: CheckoutStatus
     created_at: Millis
+    packs: int
+    credits_per_pack: int
+    amount_cents: int
+    currency: str = "usd"
+    success_url: str | None = None
+    embed_origin: str | None = None
+    customer_email: str | None = None
+    customer_name: str | None = None
     client_secret: str | None = None
     url: str | None = None
     checkout_id: str | None = None
@@ -77,6 +99,8 @@ class CheckoutSession(Document, frozen=True, kw_only=True):
 
     by_user_id = index("user_id")
     by_status = index("status")
+    by_status_and_created = index("status", "created_at")
+    by_checkout = index("checkout_id")
 
 
 BILLING_SETTINGS_ID: Id[BillingSettings] = Id("billing")

@@ -12,7 +12,10 @@ from schema.values import Id, Millis
 
 @table("users")
 class User(Document, frozen=True, kw_only=True):
-    """A member. `credits` is the fast balance; the ledger is its proof."""
+    """A member. `credits` is the fast balance; the ledger is its proof.
+
+    `credits_owed` is what refunds could not take back because the balance was too low; later grants settle it.
+    """
 
     id: Id[User] = NEW
     user_id: str
@@ -20,6 +23,9 @@ class User(Document, frozen=True, kw_only=True):
     created_at: Millis
     updated_at: Millis
     polar_customer_id: str | None = None
+    credits_owed: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    email: str | None = None
+    name: str | None = None
 
     by_user_id = index("user_id", unique=True)
     by_polar_customer = index("polar_customer_id")

@@ -11,15 +11,26 @@ import msgspec
 Environment = Literal["development", "production"]
 LogFormat = Literal["console", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+PolarWorld = Literal["sandbox", "production"]
 L = TypeVar("L", bound=str)
 
 ENVIRONMENTS: tuple[Environment, ...] = ("development", "production")
 LOG_FORMATS: tuple[LogFormat, ...] = ("console", "json")
+POLAR_WORLDS: tuple[PolarWorld, ...] = ("sandbox", "production")
 LOG_LEVELS: tuple[LogLevel, ...] = ("debug", "info", "warning", "error")
 
 MAX_DIGITS = 20
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  # recognised, not bound to
-PRODUCTION_NEEDS = ("MONGODB_URI", "CLERK_JWT_ISSUER_DOMAIN", "GEMINI_API_KEY")
+PRODUCTION_NEEDS = (
+    "MONGODB_URI",
+    "CLERK_JWT_ISSUER_DOMAIN",
+    "CLERK_WEBHOOK_SECRET",
+    "GEMINI_API_KEY",
+    "POLAR_ACCESS_TOKEN",
+    "POLAR_PRODUCT_ID",
+    "POLAR_WEBHOOK_SECRET",
+)
+POLAR_ADDRESSES = {"production": "https://api.polar.sh", "sandbox": "https://sandbox-api.polar.sh"}
 GEMINI_MODEL = "gemini-3.1-flash-lite-image"
 """Models are retired within months; this is the only place that names one."""
 
@@ -37,7 +48,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     public_url: str
     data_dir: Path
     mongodb_uri: str | None = None
+    redis_url: str | None = None
     clerk_issuer: str | None = None
+    clerk_webhook_secrets: tuple[str, ...] = ()
+    authorized_parties: tuple[str, ...] = ()
+    polar_access_token: str | None = None
+    polar_product_id: str | None = None
+    polar_webhook_secrets: tuple[str, ...] = ()
+    polar_base_url: str = POLAR_ADDRESSES["sandbox"]
     admin_user_ids: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     max_upload_bytes: int = 20_971_520
@@ -71,6 +89,7 @@ def read_settings(env: Mapping[str, str], *, default_environment: Environment) -
     public_url = (env.get("PUBLIC_URL") or f"http://{_name(host)}:{port}").rstrip("/")
     if not public_url.startswith(("http://", "https://")):
         raise ConfigurationError(f"PUBLIC_URL is {public_url!r}; it must begin with http:// or https://.")
+    world = _choice(env, "POLAR_ENV", "production" if environment == "production" else "sandbox", POLAR_WORLDS)
     log_format = _choice(env, "LOG_FORMAT", "console" if environment == "development" else "json", LOG_FORMATS)
     log_level = _choice(env, "LOG_LEVEL", "info", LOG_LEVELS)
     origins = tuple(origin.rstrip("/") for origin in _words(env.get("ALLOWED_ORIGINS", "")))
@@ -82,6 +101,13 @@ def read_settings(env: Mapping[str, str], *, default_environment: Environment) -
         data_dir=Path(env.get("DATA_DIR") or ".data"),
         mongodb_uri=env.get("MONGODB_URI") or None,
         clerk_issuer=(env.get("CLERK_JWT_ISSUER_DOMAIN") or "").rstrip("/") or None,
+        redis_url=env.get("REDIS_URL", "").strip() or None,
+        clerk_webhook_secrets=_words(env.get("CLERK_WEBHOOK_SECRET", "")),
+        authorized_parties=tuple(party.rstrip("/") for party in _words(env.get("CLERK_AUTHORIZED_PARTIES", ""))),
+        polar_access_token=env.get("POLAR_ACCESS_TOKEN", "").strip() or None,
+        polar_product_id=env.get("POLAR_PRODUCT_ID", "").strip() or None,
+        polar_webhook_secrets=_words(env.get("POLAR_WEBHOOK_SECRET", "")),
+        polar_base_url=(_address(env, "POLAR_BASE_URL") or POLAR_ADDRESSES[world]).rstrip("/"),
         admin_user_ids=_words(env.get("ADMIN_USER_IDS", "")),
         allowed_origins=origins or (("*",) if environment == "development" else (public_url,)),
         max_upload_bytes=_integer(env, "MAX_UPLOAD_BYTES", 20_971_520, 1_024, 1 << 30),

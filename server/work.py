@@ -11,6 +11,12 @@ ERASE_FILE = JobSpec("erase_file", max_attempts=10, first_backoff=seconds(5))
 ERASE_MEMBER = JobSpec(
     "erase_member", max_attempts=10, first_backoff=seconds(5), lease=seconds(30), deadline=minutes(10)
 )
+CREATE_CHECKOUT = JobSpec(
+    "create_checkout", max_attempts=4, first_backoff=seconds(2), lease=seconds(20), deadline=seconds(15)
+)
+RECONCILE_ORDERS = JobSpec(
+    "reconcile_orders", max_attempts=3, first_backoff=seconds(30), lease=minutes(1), deadline=minutes(5)
+)
 SWEEP_FILES = JobSpec("sweep_files", max_attempts=3, first_backoff=seconds(30), lease=minutes(1), deadline=minutes(30))
 AUDIT_LEDGER = JobSpec(
     "audit_ledger", max_attempts=3, first_backoff=seconds(30), lease=minutes(1), deadline=minutes(10)

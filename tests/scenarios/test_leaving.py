@@ -96,7 +96,17 @@ async def test_all_that_was_ones_own_goes_and_the_books_stay(town: World, meet: 
                 status="paid", created_at=now(),
             ),
         )  # fmt: skip
-        await put(town, CheckoutSession(user_id=str(ana.subject), status="pending", created_at=now()))
+        await put(
+            town,
+            CheckoutSession(
+                user_id=str(ana.subject),
+                status="pending",
+                created_at=now(),
+                packs=1,
+                credits_per_pack=420,
+                amount_cents=500,
+            ),
+        )
         files = [row.id for row in await files_of(town, ana.subject)]
         addresses = [f"{town.url}/api/storage/{each}" for each in files]
         assert unused in files
