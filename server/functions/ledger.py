@@ -1,6 +1,7 @@
 """The credit ledger: every movement once, under its idempotency key, together with the balance.
 
-Invariant: for every user at every commit, `credits` is the sum of the ledger's amounts and not below zero.
+Invariant: for every user at every commit, `credits` is the sum of the ledger's amounts and not below zero. What refunds could
+not take back for that reason is in `credits_owed`, and whatever is granted or returned later pays it first.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from schema.users import User
 from schema.values import Id
 from schema.writer import Writer
 from server.errors import InsufficientCredits
+
+SETTLING: frozenset[LedgerKind] = frozenset({"order", "refund"})
+"""What settles debt. A trial is a gift, and an administrator's adjustment is exact."""
 
 
 async def billing_settings(db: Reader) -> BillingSettings:
@@ -55,7 +59,7 @@ async def move(
     image_id: Id[Image] | None = None,
     order_id: str | None = None,
 ) -> User:
-    """Write one movement and the balance it leaves. The key's index refuses a movement that is written already.
+    """Write one movement and the balance it leaves, and settle what is owed. The key's index refuses what is written already.
 
     Raises `InsufficientCredits` when the balance would fall below zero, `NotUnique` the second time.
     """
@@ -74,7 +78,16 @@ async def move(
             order_id=order_id,
         )
     )
-    return await db.patch(user, credits=balance, updated_at=db.now)
+    user = await db.patch(user, credits=balance, updated_at=db.now)
+    return await _settle(db, user, amount, key) if kind in SETTLING and amount > 0 and user.credits_owed else user
+
+
+async def _settle(db: Writer, user: User, granted: int, key: str) -> User:
+    """Pay what the member owes out of what was granted under `key`."""
+    owed = user.credits_owed or 0
+    paid = min(owed, granted)
+    user = await db.patch(user, credits_owed=owed - paid or None)
+    return await move(db, user, -paid, "order_refund", key=f"settled:{key}")
 
 
 async def spend_on(db: Writer, user: User, image_id: Id[Image], job_id: str) -> User:
