@@ -4,12 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check format bench torture lock clean
+.PHONY: run test check format bench torture fuzz lock clean
 
 run: $(VENV)/run.done
 	@exec $(BIN)/python -m server dev
 
-test: $(VENV)/test.done chromium
+test: $(VENV)/test.done chromium redis
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 check: $(VENV)/test.done
@@ -28,12 +28,23 @@ bench: $(VENV)/test.done
 torture: $(VENV)/test.done
 	$(BIN)/python -m tests.scenarios.torture --kills 200 $(ARGS)
 
+FUZZ_S ?= 300
+fuzz: $(VENV)/test.done
+	FUZZ_S=$(FUZZ_S) $(BIN)/python -m pytest tests/fuzz $(ARGS)
+
 # Browser tests need a real browser. Where there is none and we may install Debian's, we do; otherwise we say what to do.
 .PHONY: chromium
 chromium:
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
 	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -yqq chromium fonts-liberation >/dev/null; } \
 	|| { echo "The browser tests need Chromium. Install it (Debian: apt-get install chromium fonts-liberation) and run make test again." >&2; exit 1; }
+
+# What is said of several processes is tested with a real Redis.
+.PHONY: redis
+redis:
+	@command -v redis-server >/dev/null \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -yqq redis-server >/dev/null; } \
+	|| { echo "The tests need redis-server. Install it (Debian: apt-get install redis-server) and run make test again." >&2; exit 1; }
 
 $(VENV)/python.done:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

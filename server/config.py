@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import msgspec
+
+from server.limits.bounds import Bounds, read_bounds
 
 Environment = Literal["development", "production"]
 LogFormat = Literal["console", "json"]
@@ -20,6 +23,9 @@ POLAR_WORLDS: tuple[PolarWorld, ...] = ("sandbox", "production")
 LOG_LEVELS: tuple[LogLevel, ...] = ("debug", "info", "warning", "error")
 
 MAX_DIGITS = 20
+REDIS_URL = re.compile(r"rediss?://(?:[^@/\s]*@)?(?:[^:@/?#\s\[\]]+|\[[0-9a-fA-F:]+\])(?::\d{1,5})?(?:/\d*)?(?:\?\S*)?")
+MAX_BOUND = 1_000_000
+LOOPBACK = "127.0.0.1,::1"
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  # recognised, not bound to
 PRODUCTION_NEEDS = (
     "MONGODB_URI",
@@ -59,6 +65,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     admin_user_ids: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     max_upload_bytes: int = 20_971_520
+    bounds: Bounds = Bounds()
+    forwarded_allow_ips: str = LOOPBACK
     gemini_api_key: str | None = None
     gemini_model: str = GEMINI_MODEL
     gemini_base_url: str | None = None
@@ -101,7 +109,7 @@ def read_settings(env: Mapping[str, str], *, default_environment: Environment) -
         data_dir=Path(env.get("DATA_DIR") or ".data"),
         mongodb_uri=env.get("MONGODB_URI") or None,
         clerk_issuer=(env.get("CLERK_JWT_ISSUER_DOMAIN") or "").rstrip("/") or None,
-        redis_url=env.get("REDIS_URL", "").strip() or None,
+        redis_url=_redis(env),
         clerk_webhook_secrets=_words(env.get("CLERK_WEBHOOK_SECRET", "")),
         authorized_parties=tuple(party.rstrip("/") for party in _words(env.get("CLERK_AUTHORIZED_PARTIES", ""))),
         polar_access_token=env.get("POLAR_ACCESS_TOKEN", "").strip() or None,
@@ -111,6 +119,10 @@ def read_settings(env: Mapping[str, str], *, default_environment: Environment) -
         admin_user_ids=_words(env.get("ADMIN_USER_IDS", "")),
         allowed_origins=origins or (("*",) if environment == "development" else (public_url,)),
         max_upload_bytes=_integer(env, "MAX_UPLOAD_BYTES", 20_971_520, 1_024, 1 << 30),
+        bounds=read_bounds(
+            lambda name, default: _integer(env, name, default, 0, MAX_BOUND), production=environment == "production"
+        ),
+        forwarded_allow_ips=env.get("FORWARDED_ALLOW_IPS", "").strip() or LOOPBACK,
         gemini_api_key=env.get("GEMINI_API_KEY", "").strip() or None,
         gemini_model=env.get("GEMINI_MODEL", "").strip() or GEMINI_MODEL,
         gemini_base_url=_address(env, "GEMINI_BASE_URL"),
@@ -133,6 +145,13 @@ def _address(env: Mapping[str, str], name: str) -> str | None:
     text = env.get(name, "").strip()
     if text and not text.startswith(("http://", "https://")):
         raise ConfigurationError(f"{name} is {text!r}; it must begin with http:// or https://.")
+    return text or None
+
+
+def _redis(env: Mapping[str, str]) -> str | None:
+    text = env.get("REDIS_URL", "").strip()
+    if text and REDIS_URL.fullmatch(text) is None:
+        raise ConfigurationError("REDIS_URL is not usable; it must be of the form redis://host:6379/0, or rediss://.")
     return text or None
 
 

@@ -24,17 +24,17 @@ from schema.writer import Writer
 from server.auth.identity import Identity
 from server.context import SUBJECT, Action, Mutation, Query, Urls, authorise
 from server.database import Database
-from server.errors import ApplicationError, Forbidden, PublicError, known, server_error, unknown_function
+from server.errors import ApplicationError, Forbidden, Invalid, PublicError, known, server_error, unknown_function
 from server.ids import request_id as new_request_id
-from server.limits import Limits
+from server.limits import Bounds, Limits, per_minute
 from server.registry import Function, Registry
 from subscriptions.answers import Question
 from subscriptions.effects import Failed, Failure, Returned, RunMutation, Succeeded, Undecided, Value
 from subscriptions.hub import Evaluated
 
-QUERY_DEADLINE_S = 10.0
-MUTATION_DEADLINE_S = 15.0
-ACTION_DEADLINE_S = 120.0
+MAX_RESULT_BYTES = 16 << 20
+MAX_MUTATION_RESULT_BYTES = 1 << 20
+"""A mutation's is kept in its receipt, and a document has an end."""
 RECEIPT_LIFETIME = days(14)
 MAX_UNIQUENESS_RETRIES = 3
 
@@ -53,10 +53,17 @@ class Executor:
     """Runs the registry's functions against the database."""
 
     def __init__(
-        self, registry: Registry, database: Database, urls: Urls, limits: Limits, clock: Callable[[], Millis]
+        self,
+        registry: Registry,
+        database: Database,
+        urls: Urls,
+        limits: Limits,
+        bounds: Bounds,
+        clock: Callable[[], Millis],
     ) -> None:
         self._registry, self._database, self._urls = registry, database, urls
-        self._limits, self._clock = limits, clock
+        self._limits, self._bounds, self._clock = limits, bounds, clock
+        self._mutation_rate = per_minute(bounds.mutations_per_minute_per_member)
         self._lanes: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def __repr__(self) -> str:
@@ -70,8 +77,8 @@ class Executor:
         db = self._database.at(ts, question.journal)
         facets: set[str] = set()
         try:
-            async with asyncio.timeout(QUERY_DEADLINE_S):
-                value = encode_value(await self._query(function, question.arguments, caller, facets, db))
+            async with asyncio.timeout(self._bounds.query_timeout_s or None):
+                value = _encoded(await self._query(function, question.arguments, caller, facets, db))
         except (SnapshotGone, StoreUnavailable):
             raise
         except Exception as error:
@@ -107,9 +114,7 @@ class Executor:
         commits = _Once(committing)
         subject = mutation.caller.subject if mutation.caller is not None else ""
         try:
-            async with asyncio.timeout(MUTATION_DEADLINE_S), self._lane(subject or key or ""):
-                if function.rate is not None and subject:
-                    self._limits.spend(function.path, subject, function.rate, self._clock())
+            async with asyncio.timeout(self._bounds.mutation_timeout_s or None), self._lane(subject or key or ""):
                 value, ts = await self._commit(function, mutation, key, subject, commits)
         except Exception as error:
             if isinstance(error, StoreUnavailable) or (isinstance(error, TimeoutError) and commits.called):
@@ -127,13 +132,20 @@ class Executor:
         subject: str,
         committing: Callable[[], None],
     ) -> tuple[bytes, Timestamp]:
+        is_counted = False
+
         async def work(db: Writer, look: bool) -> bytes:
+            nonlocal is_counted
             receipt = await db.get(Receipt, Id[Receipt](key)) if look and key is not None else None
             if receipt is not None:
                 if receipt.caller != subject:
                     raise Forbidden
                 return receipt.value.encode()
-            value = encode_value(await self._mutation(function, bytes(mutation.args), mutation.caller, db))
+            if not is_counted:  # after the receipt: what was done is answered, however often it is asked
+                await self._spend(function, subject)
+                is_counted = True
+            result = await self._mutation(function, bytes(mutation.args), mutation.caller, db)
+            value = _encoded(result, MAX_MUTATION_RESULT_BYTES)
             if key is not None:
                 expires_at = db.now + RECEIPT_LIFETIME
                 await db.insert(
@@ -160,12 +172,11 @@ class Executor:
         if function is None:
             return Failed(unknown_function(path).message)
         try:
-            if function.rate is not None and caller is not None:
-                self._limits.spend(function.path, caller.subject, function.rate, self._clock())
+            await self._spend(function, caller.subject if caller is not None else "")
             values = function.decode(arguments)
-            async with asyncio.timeout(ACTION_DEADLINE_S):
+            async with asyncio.timeout(self._bounds.action_timeout_s or None):
                 me = await authorise(function.caller, caller, set(), await self._database.newest())
-                value = encode_value(await function.handler(Action(me, caller, self), **values))
+                value = _encoded(await function.handler(Action(me, caller, self), **values))
         except Exception as error:
             public = self._public(error, path)
             return Failed(public.message, None if public.data is None else Raw(public.data))
@@ -184,6 +195,13 @@ class Executor:
             return await handler(Mutation(me, db, self._urls), **arguments)
 
         return (await self._database.transact(work))[0]
+
+    async def _spend(self, function: Function, subject: str) -> None:
+        """Count a call of this member's. Raises `RateLimited`."""
+        if subject and function.rate is not None:
+            await self._limits.spend(function.path, subject, function.rate)
+        if subject and function.kind == "mutation":
+            await self._limits.spend("mutations", subject, self._mutation_rate)
 
     def _lane(self, name: str) -> asyncio.Lock:
         """Mutations of one person run one after the other here: waiting costs far less than conflicting."""
@@ -206,6 +224,14 @@ class Executor:
             extra={"action": "function.failed", "function": path, "request": request_id},
         )  # fmt: skip
         return server_error(request_id)
+
+
+def _encoded(value: object, limit: int = MAX_RESULT_BYTES) -> bytes:
+    """The result as it travels. Raises `Invalid` where it is more than a client can take."""
+    encoded = encode_value(value)
+    if len(encoded) > limit:
+        raise Invalid("arguments", f"the result has more than {limit} bytes; ask for less")
+    return encoded
 
 
 def _failed(error: PublicError, reads: ReadSet, journal: str | None) -> Evaluated:

@@ -6,6 +6,7 @@ Invariant: nothing else creates clients, clocks or long-lived tasks; what is ope
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
 import secrets
@@ -19,6 +20,7 @@ from pymongo import AsyncMongoClient
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
+from schema.deliveries import Provider
 from schema.values import Millis, Timestamp
 from server import roles
 from server.auth.clerk import TokenVerifier
@@ -26,16 +28,19 @@ from server.auth.grants import Grants, SignedCursors
 from server.auth.keys import KeySet
 from server.background import Background
 from server.caller import Callers
-from server.calls import SocketCalls
 from server.config import ConfigurationError, Settings
 from server.context import Urls
 from server.database import Database
+from server.dev.checkout import Courier, checkout_routes
 from server.dev.issuer import DevIssuer, dev_routes
+from server.dev.polar import polar_routes
+from server.dev.sales import DevPolar
 from server.executor import Caller, Executor, facet
 from server.feed import HubFeed
 from server.functions import published
+from server.ids import capability_id
 from server.keyring import shared_key
-from server.limits import Limits
+from server.limits import Limits, per_minute
 from server.pictures.lab import PhotoLab
 from server.queue_watch import QueueWatch
 from server.registry import Registry
@@ -53,6 +58,7 @@ from server.web.health import health_routes
 from server.web.origins import Origins
 from server.web.page import page_routes
 from server.web.socket import SyncEndpoint
+from server.web.webhooks import Webhooks
 from server.worker import Worker
 from subscriptions.hub import Hub
 from subscriptions.log import Log
@@ -60,6 +66,8 @@ from subscriptions.log import Log
 DATABASE = "anime_leak"
 """The database's name where `MONGODB_URI` names none. Blobs live in another one beside it, or every chunk would pass the feed."""
 MUTATION_GRACE_S = 10.0
+
+log = logging.getLogger("anime.start")
 
 
 def clock() -> Millis:
@@ -78,8 +86,12 @@ class Runtime:
         keys: bytes,
         start: Timestamp,
         registry: Registry,
+        *,
+        polar_webhook_secrets: tuple[str, ...] = (),
+        clerk_webhook_secrets: tuple[str, ...] = (),
     ) -> None:
         self.settings = settings
+        self.polar_webhook_secrets, self.clerk_webhook_secrets = polar_webhook_secrets, clerk_webhook_secrets
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self.store = store
         self.database = Database(store, SignedCursors(keys), clock)
@@ -88,7 +100,9 @@ class Runtime:
         self.lab = PhotoLab()
         self.background = Background()
         self.pulse = Pulse(store, self.name, clock)
-        self.executor = Executor(registry, self.database, Urls(settings.public_url, self.grants), Limits(), clock)
+        urls = Urls(settings.public_url, self.grants, settings.allowed_origins)
+        self.limits = Limits(clock, settings.redis_url)
+        self.executor = Executor(registry, self.database, urls, self.limits, settings.bounds, clock)
         self.hub: Hub[Caller] = Hub(
             Log(start), self.executor.evaluate, facet=facet, nudge=self.pulse.nudge, clock=clock
         )
@@ -96,6 +110,13 @@ class Runtime:
         self.endpoint: SyncEndpoint | None = None
         self.queue = QueueWatch(self.database, clock)
         self.worker: Worker | None = None
+        self.webhooks = Webhooks(
+            self.database,
+            polar_secrets=polar_webhook_secrets,
+            clerk_secrets=clerk_webhook_secrets,
+            product_id=settings.polar_product_id,
+            clock=clock,
+        )
 
     def __repr__(self) -> str:
         return f"<Runtime {self.name} {self.hub!r}>"
@@ -118,15 +139,24 @@ class Runtime:
             "anime_feed_events_total": self.tail.events,
             "anime_feed_age_seconds": self.feed_age() / 1_000,
             **self.queue.metrics(),
+            **self.webhooks.metrics(),
             **({} if self.worker is None else self.worker.metrics()),
         }
 
     def application(self, verifier: TokenVerifier, extra: list[BaseRoute]) -> Starlette:
         """The web application of this process."""
-        callers = Callers(verifier, clock)
+        limits, bounds = self.limits, self.settings.bounds
+        callers = Callers(verifier, limits, per_minute(bounds.failed_sign_ins_per_minute_per_address), clock)
         origins = Origins(self.settings.allowed_origins, self.settings.public_url)
         self.endpoint = SyncEndpoint(
-            self.hub, SocketCalls(self.executor, callers), origins, spawn=self.background.spawn, clock=clock
+            self.hub,
+            self.executor,
+            callers,
+            origins,
+            limits=limits,
+            bounds=bounds,
+            spawn=self.background.spawn,
+            clock=clock,
         )
         files = blob_routes(
             database=self.database,
@@ -136,9 +166,14 @@ class Runtime:
             clock=clock,
             folder=self.settings.data_dir / "uploads",
             max_upload_bytes=self.settings.max_upload_bytes,
+            limits=limits,
+            bounds=bounds,
         )
-        functions = HttpFunctions(self.executor, callers, self.store).routes()
-        return application(self.endpoint, origins, [*functions, *files, *health_routes(self), *extra, *page_routes()])
+        functions = HttpFunctions(self.executor, callers, self.store, limits, bounds).routes()
+        hooks = self.webhooks.routes()
+        return application(
+            self.endpoint, origins, [*functions, *files, *hooks, *health_routes(self), *extra, *page_routes()]
+        )
 
     def open_worker(self) -> Worker:
         """The worker of this process."""
@@ -188,7 +223,16 @@ async def open_runtime(settings: Settings, registry: Registry | None = None) -> 
                 f"The database lacks {missing[0]} and {len(missing) - 1} more. Run python -m server migrate first."
             )
         keys = await shared_key(store.database, "grants", clock())
-        runtime = Runtime(settings, client, store, keys, await store.newest(), registry or published())
+        runtime = Runtime(
+            settings,
+            client,
+            store,
+            keys,
+            await store.newest(),
+            registry or published(),
+            polar_webhook_secrets=await _webhook_secrets(settings, store, "polar", settings.polar_webhook_secrets),
+            clerk_webhook_secrets=await _webhook_secrets(settings, store, "clerk", settings.clerk_webhook_secrets),
+        )
         for subject in settings.admin_user_ids:
             await runtime.make_admin(subject)
         async with asyncio.TaskGroup() as group:
@@ -200,16 +244,28 @@ async def open_runtime(settings: Settings, registry: Registry | None = None) -> 
                 await runtime.background.drain(MUTATION_GRACE_S)
                 await runtime.hub.close()
                 await runtime.lab.close()
+                await runtime.limits.aclose()
                 for task in tasks:
                     task.cancel()
 
 
+async def _webhook_secrets(
+    settings: Settings, store: MongoStore, provider: Provider, configured: tuple[str, ...]
+) -> tuple[str, ...]:
+    """What a provider signs with: as configured, or in development a secret of our own, which nobody else knows."""
+    if configured or not settings.is_development:
+        return configured
+    return ((await shared_key(store.database, f"{provider}_webhook", clock())).hex(),)
+
+
 @asynccontextmanager
 async def open_identity(settings: Settings, runtime: Runtime) -> AsyncIterator[tuple[TokenVerifier, list[BaseRoute]]]:
-    """Whose tokens count, and the routes of the development issuer where it exists."""
-    async with httpx.AsyncClient() as http:
+    """Whose tokens count, and the routes of the development issuer and checkout where they exist."""
+    async with httpx.AsyncClient() as http, httpx.AsyncClient(trust_env=False) as loopback:
         routes: list[BaseRoute] = []
+        parties: tuple[str, ...] = ()
         if settings.clerk_issuer is not None:
+            parties = settings.authorized_parties
             issuer = settings.clerk_issuer
             keys_url = f"{issuer}/.well-known/jwks.json"
         else:
@@ -217,8 +273,18 @@ async def open_identity(settings: Settings, runtime: Runtime) -> AsyncIterator[t
             # The same fetch as from Clerk, but from the port we listen on: the public address may not lead back to us.
             keys_url = f"{settings.local_url}/dev/.well-known/jwks.json"
             routes += dev_routes(DevIssuer.open(issuer, settings.data_dir), clock, runtime.make_admin)
+        if not parties and not settings.is_development:
+            log.warning(
+                "CLERK_AUTHORIZED_PARTIES is empty: tokens that Clerk issued to any site of yours are accepted",
+                extra={"action": "identity.any_party"},
+            )
+        if settings.is_development and settings.polar_access_token is None:
+            polar = DevPolar(settings.public_url, clock, capability_id)
+            endpoint = f"{settings.local_url}/webhooks/polar"
+            courier = Courier(loopback, endpoint, runtime.polar_webhook_secrets[0], clock)
+            routes += [*polar_routes(polar), *checkout_routes(polar, courier, settings.public_url)]
         keys = KeySet(keys_url, http, clock)
         try:
-            yield TokenVerifier(issuer, keys), routes
+            yield TokenVerifier(issuer, keys, authorized_parties=parties), routes
         finally:
             await keys.aclose()

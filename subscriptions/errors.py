@@ -6,7 +6,7 @@ SubscriptionError
 │   │   └── VersionMismatch   it builds on a version that is not the one held
 │   └── LocalProtocolError    we drove a machine in a way it does not allow: our own bug
 ├── LogGap                    the log no longer reaches back to a timestamp
-└── TooMany                   one socket asks for more than a socket may; it is closed with 1013
+└── TooMany                   more is asked for than may be; the socket is closed with 1013
 """
 
 from __future__ import annotations
@@ -70,11 +70,11 @@ class LogGap(SubscriptionError):
 
 
 class TooMany(SubscriptionError):
-    """One socket asks for more than a socket may. `short` becomes the close reason and chooses the client's backoff."""
+    """A socket or its owner asks for more than it may. `short` becomes the close reason and chooses the client's backoff."""
 
     blame = "caller"
     retryable = True
 
-    def __init__(self, short: str, limit: int) -> None:
-        super().__init__(f"{short}: at most {limit} on one socket.")
+    def __init__(self, short: str, limit: int | None = None) -> None:
+        super().__init__(short if limit is None else f"{short}: at most {limit} on one socket.")
         self.short, self.limit = short, limit

@@ -65,7 +65,7 @@ class Rejected(msgspec.Struct, frozen=True):
 class Calls(Protocol[C]):
     """What the product does for a socket. None of these raises."""
 
-    async def verify(self, token: str) -> Verified[C] | Rejected:
+    async def verify(self, token: str) -> Verified[C] | Rejected | TooMany:
         """Find out whom the token belongs to."""
         ...
 
@@ -179,6 +179,8 @@ class SocketWorker(Generic[C]):
 
     async def _verify(self, token: str) -> None:
         match await self._calls.verify(token):
+            case TooMany() as error:
+                self._perform(self._machine.fail(error))
             case Verified(caller, expires_at):
                 self._perform(self._machine.authenticated(caller, expires_at, self._clock()))
             case Rejected(sentence):

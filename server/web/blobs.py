@@ -13,6 +13,7 @@ from starlette.routing import Route
 from schema.values import Millis
 from server.auth.grants import Grants
 from server.database import Database
+from server.limits import Bounds, Limits
 from server.pictures.lab import PhotoLab
 from server.store.gridfs import BlobVault
 from server.web.downloads import Downloads
@@ -33,6 +34,8 @@ def blob_routes(
     folder: Path,
     max_upload_bytes: int,
     slots: Slots | None = None,
+    limits: Limits | None = None,
+    bounds: Bounds | None = None,
 ) -> list[Route]:
     """The routes. `folder` holds uploads while they arrive; it is made if need be and cleared of old leftovers."""
     prepare(folder, clock())
@@ -45,6 +48,8 @@ def blob_routes(
         folder=folder,
         max_bytes=max_upload_bytes,
         slots=slots or Slots(),
+        limits=limits or Limits(clock),
+        bounds=bounds or Bounds(),
     )
     downloads = Downloads(database, vault, grants, clock)
     return [

@@ -13,10 +13,13 @@ from starlette.routing import Route
 from schema.errors import SnapshotGone, StoreUnavailable
 from schema.values import Timestamp
 from server.caller import CallerRefused, Callers
-from server.errors import PublicError
+from server.errors import PublicError, RateLimited
 from server.executor import Caller, Executor
+from server.limits import Bounds, Limits, per_minute
 from server.store.mongo import MongoStore
+from server.web.addresses import address_of
 from server.web.bodies import BodyTooLarge, BodyTooSlow, read_body
+from server.web.refusals import RefusalResponse, limited
 from subscriptions.effects import Failed, Returned, RunMutation, Succeeded, Undecided
 from subscriptions.errors import RemoteProtocolError
 from subscriptions.paths import canonical
@@ -54,8 +57,10 @@ class Outcome(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 class HttpFunctions:
     """The routes of the HTTP function API."""
 
-    def __init__(self, executor: Executor, callers: Callers, store: MongoStore) -> None:
-        self._executor, self._callers, self._store = executor, callers, store
+    def __init__(self, executor: Executor, callers: Callers, store: MongoStore, limits: Limits, bounds: Bounds) -> None:
+        self._executor, self._callers, self._store, self._limits = executor, callers, store, limits
+        self._member_rate = per_minute(bounds.http_calls_per_minute_per_member)
+        self._address_rate = per_minute(bounds.http_calls_per_minute_per_address)
 
     def __repr__(self) -> str:
         return f"<HttpFunctions {self._executor!r}>"
@@ -73,9 +78,11 @@ class HttpFunctions:
     def _answering(self, run: Callable[[Call, Caller], Awaitable[Outcome]]) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             try:
-                caller = await self._callers.of_header(request.headers.get("authorization"))
+                caller = await self._caller(request)
                 call = _call(await read_body(request, MAX_BODY_BYTES))
                 return _json(200, await run(call, caller))
+            except RateLimited as error:
+                return RefusalResponse(limited(error))
             except CallerRefused as refused:
                 return error_response(401, "Unauthenticated", str(refused))
             except BodyTooLarge:
@@ -90,6 +97,16 @@ class HttpFunctions:
                 return error_response(503, "Unavailable", "We cannot answer right now. Please try again in a moment.")
 
         return endpoint
+
+    async def _caller(self, request: Request) -> Caller:
+        """Who calls, counted: a member wherever they are, anybody else under their address. Raises `RateLimited`."""
+        address = address_of(request)
+        caller = await self._callers.of_header(request.headers.get("authorization"), address)
+        if caller is None:
+            await self._limits.spend("HTTP calls", address, self._address_rate)
+        else:
+            await self._limits.spend("HTTP calls of members", caller.subject, self._member_rate)
+        return caller
 
     async def _query(self, call: Call, caller: Caller) -> Outcome:
         ts = await self._store.newest() if call.ts is None else decode_timestamp(call.ts)

@@ -7,10 +7,13 @@ lose the answer, so what it sends is read and thrown away for a while first.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping
 
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
+
+from server.errors import RateLimited
 
 LINGER_S = 10.0
 LINGER_BYTES = 256 * 1024**2
@@ -20,14 +23,28 @@ RETRY_AFTER_S = 2
 class Refused(Exception):
     """This request gets no further, and its sender may know why."""
 
-    def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        headers: Mapping[str, str] | None = None,
+        more: Mapping[str, float | str] | None = None,
+    ) -> None:
         super().__init__(message)
         self.status, self.code, self.message, self.headers = status, code, message, headers or {}
+        self.more = more or {}
 
 
 def busy(message: str) -> Refused:
     """There is no room now; the same request may succeed in a moment."""
     return Refused(503, "Overloaded", message, {"Retry-After": str(RETRY_AFTER_S)})
+
+
+def limited(error: RateLimited) -> Refused:
+    """Too many of these; both the header and the body say when to come back."""
+    wait_s = math.ceil(float(error.more["retryAfterMs"]) / 1_000)
+    return Refused(429, error.code, error.message, {"Retry-After": str(wait_s)}, error.more)
 
 
 def store_away() -> Refused:
@@ -43,14 +60,16 @@ class RefusalResponse(JSONResponse):
         headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **refused.headers}
         if unread:
             headers["Connection"] = "close"
-        super().__init__({"code": refused.code, "message": refused.message}, refused.status, headers)
+        super().__init__({"code": refused.code, "message": refused.message, **refused.more}, refused.status, headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self._unread:
+            await super().__call__(scope, receive, send)
+            return
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await send({"type": "http.response.body", "body": bytes(self.body), "more_body": self._unread})
-        if self._unread:
-            await _linger(receive)
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        await send({"type": "http.response.body", "body": bytes(self.body), "more_body": True})
+        await _linger(receive)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _linger(receive: Receive) -> None:

@@ -10,15 +10,23 @@ from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from schema.values import Millis
-from server.executor import Caller
+from schema.values import Millis, seconds
+from server.caller import Callers
+from server.calls import SocketCalls
+from server.errors import RateLimited
+from server.executor import Caller, Executor
+from server.limits import Bounds, Limits, Seats, per_minute
+from server.web.addresses import address_of
 from server.web.origins import Origins
+from server.web.refusals import RefusalResponse, limited
 from subscriptions.hub import Hub
 from subscriptions.sync import SyncMachine
 from subscriptions.transition import accepts_chunks
-from subscriptions.worker import Calls, SocketWorker
+from subscriptions.worker import SocketWorker
 
 MAX_SOCKETS = 20_000
+SEAT_RETRY: Millis = seconds(5)
+"""Nobody knows when another socket of the same address closes."""
 _VERSION = re.compile(r"^(\d{1,4})\.(\d{1,4})\.(\d{1,4})(?:[-+][0-9A-Za-z.+-]{1,64})?$")
 
 
@@ -69,15 +77,20 @@ class SyncEndpoint:
     def __init__(
         self,
         hub: Hub[Caller],
-        calls: Calls[Caller],
+        executor: Executor,
+        callers: Callers,
         origins: Origins,
         *,
+        limits: Limits,
+        bounds: Bounds,
         spawn: Callable[[Coroutine[Any, Any, None]], object],
         clock: Callable[[], Millis],
     ) -> None:
-        self._hub, self._calls, self._origins = hub, calls, origins
+        self._hub, self._executor, self._callers, self._origins = hub, executor, callers, origins
         self._spawn, self._clock = spawn, clock
         self._workers: set[SocketWorker[Caller]] = set()
+        self._limits, self._rate = limits, per_minute(bounds.sockets_per_minute_per_address)
+        self._addresses, self._members = Seats(bounds.max_sockets_per_address), Seats(bounds.max_sockets_per_member)
 
     def __repr__(self) -> str:
         return f"<SyncEndpoint {len(self._workers)} sockets>"
@@ -91,20 +104,33 @@ class SyncEndpoint:
         if refusal is not None:
             await websocket.send_denial_response(refusal)
             return
+        address = address_of(websocket)
+        try:
+            await self._limits.spend("sockets", address, self._rate)
+            if not self._addresses.take(address):
+                raise RateLimited(SEAT_RETRY)
+        except RateLimited as error:
+            await websocket.send_denial_response(RefusalResponse(limited(error)))
+            return
+        try:
+            await self._work(websocket, SocketCalls(self._executor, self._callers, self._members, address))
+        finally:
+            self._addresses.leave(address)
+
+    async def _work(self, websocket: WebSocket, calls: SocketCalls) -> None:
         await websocket.accept()
         machine = SyncMachine[Caller](None, chunks=accepts_chunks(_client(websocket)))
-        worker = SocketWorker(
-            Connection(websocket), machine, self._hub, self._calls, spawn=self._spawn, clock=self._clock
-        )
+        worker = SocketWorker(Connection(websocket), machine, self._hub, calls, spawn=self._spawn, clock=self._clock)
         self._workers.add(worker)
         try:
             await worker.run()
         finally:
             self._workers.discard(worker)
+            calls.leave()
 
     def _refusal(self, websocket: WebSocket) -> JSONResponse | None:
         version = websocket.path_params.get("version")
-        if version is not None and not _VERSION.match(version):
+        if version is not None and not _VERSION.fullmatch(version):
             return _error(400, "InvalidClientVersion", "The client version in the path is not of the form 1.2.3.")
         if not self._origins.admits(websocket.headers.get("origin"), websocket.headers.get("host")):
             return _error(403, "OriginNotAllowed", "This page may not connect here. See ALLOWED_ORIGINS.")

@@ -20,13 +20,16 @@ from schema.values import Id, Millis
 from server.auth.errors import GrantRefused
 from server.auth.grants import Grants, UploadGrant
 from server.database import Database
+from server.errors import RateLimited
 from server.ids import capability_id
+from server.limits import Bounds, Limits, per_minute
 from server.pictures.errors import BadPhoto, LabBusy
 from server.pictures.lab import PhotoLab
 from server.pictures.photo import Photo
 from server.store.gridfs import BlobVault
+from server.web.addresses import address_of
 from server.web.incoming import Body, keep, not_usable, too_large
-from server.web.refusals import RefusalResponse, Refused, busy, store_away
+from server.web.refusals import RefusalResponse, Refused, busy, limited, store_away
 from server.web.slots import Slots
 
 PART_SUFFIX = ".part"
@@ -38,7 +41,10 @@ log = logging.getLogger("anime.blobs")
 class Uploads:
     """The upload endpoint. `folder` is where uploads are written while they arrive."""
 
-    __slots__ = ("_clock", "_database", "_folder", "_grants", "_lab", "_max_bytes", "_slots", "_vault")
+    __slots__ = (
+        "_address_rate", "_clock", "_database", "_folder", "_grants", "_lab", "_limits", "_max_bytes", "_member_rate",
+        "_slots", "_vault",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -51,9 +57,14 @@ class Uploads:
         folder: Path,
         max_bytes: int,
         slots: Slots,
+        limits: Limits,
+        bounds: Bounds,
     ) -> None:
         self._database, self._vault, self._lab, self._grants = database, vault, lab, grants
         self._clock, self._folder, self._max_bytes, self._slots = clock, folder, max_bytes, slots
+        self._limits = limits
+        self._member_rate = per_minute(bounds.uploads_per_minute_per_member)
+        self._address_rate = per_minute(bounds.uploads_per_minute_per_address)
 
     def __repr__(self) -> str:
         return f"<Uploads of at most {self._max_bytes} bytes into {self._vault!r}>"
@@ -67,6 +78,8 @@ class Uploads:
             return Response(status_code=400)
         except StoreUnavailable:
             refused = store_away()
+        except RateLimited as error:
+            refused = limited(error)
         except Refused as error:
             refused = error
         else:
@@ -74,7 +87,9 @@ class Uploads:
         return RefusalResponse(refused, unread=not body.is_whole)
 
     async def _take(self, request: Request, body: Body) -> Blob:
+        await self._limits.spend("uploads from an address", address_of(request), self._address_rate)
         grant = self._open(request.query_params.get("token", ""))
+        await self._limits.spend("uploads", grant.subject, self._member_rate)
         await self._check_unused(grant)
         if _declared_bytes(request) > self._max_bytes:
             raise too_large(self._max_bytes)
