@@ -6,7 +6,7 @@ type checker too. Looking at the caller is recorded, so an answer that never doe
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from jobs.queue import JobSpec, enqueue
@@ -23,6 +23,7 @@ from server.auth.grants import Grants
 from server.auth.identity import Identity
 from server.errors import Forbidden, Invalid, Unauthenticated
 from server.ids import capability_id
+from server.return_addresses import ReturnAddresses
 from server.visibility import public_until
 
 MINUTE = minutes(1)
@@ -60,6 +61,11 @@ class Member(Anyone):
         if subject is None:
             raise Unauthenticated
         return subject
+
+    @property
+    def is_impersonated(self) -> bool:
+        """Is it an operator who signed in as this person? For mutations: no answer depends on it."""
+        return self._identity is not None and self._identity.impersonated_by is not None
 
 
 class Admin(Member):
@@ -123,12 +129,13 @@ class Clock:
 
 
 class Urls:
-    """Addresses of files as clients use them."""
+    """Addresses of files as clients use them; `returns` are the pages that a payment may lead back to."""
 
-    __slots__ = ("_grants", "_public_url")
+    __slots__ = ("_grants", "_public_url", "returns")
 
-    def __init__(self, public_url: str, grants: Grants) -> None:
+    def __init__(self, public_url: str, grants: Grants, allowed_origins: Sequence[str] = ()) -> None:
         self._public_url, self._grants = public_url, grants
+        self.returns = ReturnAddresses(public_url, allowed_origins)
 
     def file(self, blob_id: Id[Blob]) -> str:
         """Where a file is read."""

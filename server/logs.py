@@ -1,4 +1,8 @@
-"""Logs: one line per event, for people in development and as JSON for machines; each with a stable `action`."""
+"""Logs: one line per event, for people in development and as JSON for machines; each with a stable `action`.
+
+Invariant: what strangers wrote stays inside the line that tells of it: control characters are spelled out, and the lines
+of a traceback are indented.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,11 @@ FIELDS = ("action", "request", "function", "job", "kind", "attempt", "worker")
 QUIET = ("google_genai", "httpx", "httpx2", "httpcore", "pymongo", "uvicorn.error", "uvicorn.access", "asyncio")
 
 
+def plain(text: str) -> str:
+    """The text with everything that a terminal would obey, or not show, as JSON spells it."""
+    return text if text.isprintable() else "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text)
+
+
 class Console(logging.Formatter):
     """`12:34:56 warning  feed interrupted`, with the traceback below where there is one."""
 
@@ -24,7 +33,8 @@ class Console(logging.Formatter):
         request = getattr(record, "request", None)
         if request is not None:
             line += f"  [request {request}]"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        below = self.formatException(record.exc_info).splitlines() if record.exc_info else []
+        return "\n".join((plain(line), *(f"    {plain(each)}" for each in below)))
 
 
 class Json(logging.Formatter):
@@ -41,7 +51,7 @@ class Json(logging.Formatter):
         event |= {name: value for name in FIELDS if (value := getattr(record, name, None)) is not None}
         if record.exc_info:
             event["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(event, ensure_ascii=False, default=str)
+        return plain(json.dumps(event, ensure_ascii=False, default=str))
 
 
 def set_up_logs(shape: LogFormat, level: LogLevel) -> None:

@@ -26,5 +26,6 @@ PRUNE_JOBS = JobSpec("prune_jobs", max_attempts=3, first_backoff=seconds(30), le
 RECURRING = (
     Recurring(SWEEP_FILES, every=hours(1)),
     Recurring(AUDIT_LEDGER, every=minutes(10)),
+    Recurring(RECONCILE_ORDERS, every=minutes(10)),
     Recurring(PRUNE_JOBS, every=days(1)),
 )

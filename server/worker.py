@@ -14,15 +14,26 @@ from schema.values import Millis, seconds
 from server.config import Settings
 from server.database import Database
 from server.functions.auditing import Auditor
+from server.functions.checkout import CreateCheckout, Shop
 from server.functions.chores import Chore
 from server.functions.erasure import Eraser
 from server.functions.generation import GenerateImage
+from server.functions.reconciling import ReconcileOrders, Reconciler
 from server.functions.sweeping import Sweeper
 from server.pictures.lab import PhotoLab
 from server.providers.pictures import LocalStylizer, PictureMaker
+from server.providers.polar import open_polar, product_of
 from server.providers.prompt import load_prompt
 from server.store.gridfs import BlobVault
-from server.work import AUDIT_LEDGER, ERASE_FILE, ERASE_MEMBER, PRUNE_JOBS, RECURRING, SWEEP_FILES
+from server.work import (
+    AUDIT_LEDGER,
+    ERASE_FILE,
+    ERASE_MEMBER,
+    PRUNE_JOBS,
+    RECONCILE_ORDERS,
+    RECURRING,
+    SWEEP_FILES,
+)
 
 DRAIN_GRACE_S = 20.0
 DRAWING_SHARE = 0.75
@@ -45,10 +56,15 @@ class Worker:
         random: Chance,
     ) -> None:
         self.auditor, self.pictures = Auditor(database), picture_maker(settings, lab, clock)
+        self.polar = open_polar(settings)
+        shop = Shop(product_of(settings), settings.public_url)
+        reconciler = Reconciler(database, self.polar, product_id=settings.polar_product_id, clock=clock)
         sweeper = Sweeper(database, vault)
         deadline = seconds(settings.generation_timeout_s)
         runners: list[Runner] = [
             GenerateImage(database, vault, self.pictures, deadline=deadline),
+            CreateCheckout(database, self.polar, shop),
+            ReconcileOrders(RECONCILE_ORDERS, reconciler, is_optional=settings.polar_access_token is None),
             Chore(ERASE_FILE, sweeper.erase),
             Chore(ERASE_MEMBER, Eraser(database).erase),
             Chore(SWEEP_FILES, sweeper.sweep),
@@ -92,6 +108,7 @@ class Worker:
                     looping.cancel()
         finally:
             await self.pictures.aclose()
+            await self.polar.aclose()
 
 
 def picture_maker(settings: Settings, lab: PhotoLab, clock: Callable[[], Millis]) -> PictureMaker:

@@ -63,7 +63,7 @@ function enter(subject) {
   client
     .mutation("users:ensureUser", {})
     .catch(complain)
-    .then(() => session.subject === subject && credits.start());
+    .then(() => session.subject === subject && credits.start(subject));
   failures.start();
   mine.start();
   departures = [

@@ -12,7 +12,10 @@ export class Lightbox {
     byId("lightbox-close").onclick = () => this.dialog.close();
     byId("lightbox-previous").onclick = () => this.#step(-1);
     byId("lightbox-next").onclick = () => this.#step(1);
-    this.dialog.onclick = (event) => event.target === this.dialog && this.dialog.close();
+    this.dialog.onclick = (event) => {
+      // No value: a handler that returns false takes the click from the links inside.
+      if (event.target === this.dialog) this.dialog.close();
+    };
     this.dialog.onclose = () => {
       this.gallery = null;
     };

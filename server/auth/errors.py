@@ -4,6 +4,7 @@ AuthError
   TokenRefused     this token proves nothing; the caller needs another one
   KeysUnavailable  the issuer's keys cannot be fetched now; the same token may be good later
   GrantRefused     this upload permission is not ours, or is over
+  SignatureRefused this webhook was not signed with a secret of ours; why is for the log alone
 
 Every sentence is written for people; none quotes a library or the token.
 """
@@ -61,3 +62,11 @@ class GrantRefused(AuthError):
     def __init__(self, fault: GrantFault) -> None:
         super().__init__(_GRANT_SENTENCES[fault])
         self.fault = fault
+
+
+class SignatureRefused(AuthError):
+    """This webhook was not signed with a secret of ours. Its sentence holds nothing that was sent, and is for the log alone."""
+
+    code = "FORBIDDEN"
+    blame = "caller"
+    retryable = False

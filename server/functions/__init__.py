@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from server.functions import gallery, images, moderation, operations, settings, sharing, users
+from server.functions import (
+    gallery,
+    images,
+    moderation,
+    operations,
+    parked_orders,
+    payments,
+    settings,
+    sharing,
+    users,
+    webhook_health,
+)
 from server.registry import Registry
 
 PUBLISHED = (
@@ -10,9 +21,12 @@ PUBLISHED = (
     ("images", gallery),
     ("images", sharing),
     ("users", users),
+    ("payments", payments),
     ("admin", moderation),
     ("admin", settings),
     ("admin", operations),
+    ("admin", parked_orders),
+    ("admin", webhook_health),
 )
 
 

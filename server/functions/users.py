@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from jobs.queue import WAITING, of_subject
 from schema.billing import LedgerEntry, Payment
 from schema.paging import Page, Paging
 from schema.users import AdminRole
 from schema.values import days, minutes
 from server.context import Member, Mutation, Query, is_admin
 from server.errors import Conflict
-from server.functions import ledger
+from server.functions import leaving, ledger
 from server.functions.views import CreditMovement, UserCredits
 from server.limits import per_member
 from server.registry import mutation, query
-from server.work import ERASE_MEMBER
 
 FREE_TRIAL = days(7)
 
@@ -46,8 +44,8 @@ async def get_credit_history(ctx: Query[Member], pagination_opts: Paging) -> Pag
 async def delete_my_account(ctx: Mutation[Member]) -> None:
     """Remove the caller's images, files and personal data; payment records stay. Done by work that survives a restart."""
     me = ctx.me.subject
-    if any(job.kind == ERASE_MEMBER.kind and job.state in WAITING for job in await of_subject(ctx.db, me)):
-        return  # a second one would take what they make after coming back
+    if await leaving.is_leaving(ctx.db, me):
+        return
     if await is_admin(ctx.db, me) and len(await ctx.db.take(AdminRole.by_user_id.all(), 2)) == 1:
         raise Conflict("You are the last administrator. Make somebody else one before you leave.")
-    await ctx.enqueue(ERASE_MEMBER, me, me)
+    await leaving.begin(ctx.db, me)

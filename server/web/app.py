@@ -81,11 +81,13 @@ def application(endpoint: SyncEndpoint, origins: Origins, routes: Sequence[BaseR
         WebSocketRoute("/api/sync", endpoint.serve),
         WebSocketRoute("/api/{version}/sync", endpoint.serve),
     ]
-    return Starlette(
+    app = Starlette(
         routes=[*sockets, *routes],
         middleware=[Middleware(PlainPaths), cors, Middleware(SafeHeaders), Middleware(Unexpected)],
         exception_handlers={404: _not_found, 405: _not_allowed},
     )
+    app.router.redirect_slashes = False  # such a redirect leads to whatever the Host header names
+    return app
 
 
 async def _not_found(_: Request, __: Exception) -> Response:

@@ -48,6 +48,9 @@ async def test_the_keyboard_is_enough(world: World, invite: Invite) -> None:
     await erin.page.keyboard.press("Enter")
     await expect(erin.at("lightbox")).to_be_visible()
     await expect(erin.at("lightbox-close")).to_be_focused()
+    async with erin.page.expect_download() as saved:
+        await erin.at("lightbox").get_by_test_id("download").click()
+    assert "/api/storage/" in (await saved.value).url
     await erin.page.keyboard.press("Escape")
     await expect(erin.at("lightbox")).to_be_hidden()
     await expect(opener).to_be_focused()

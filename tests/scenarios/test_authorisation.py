@@ -28,6 +28,7 @@ PAGE = paged()
 PICTURE = {"imageId": "a picture of the owner's"}
 BILLING = {"packPriceCents": 500, "creditsPerPack": 420, "refundOnFailure": True, "freeTrialCredits": 10}
 ADJUSTMENT = {"userId": "member", "amount": 1, "reason": "a gift"}
+ASSIGNMENT = {"orderId": "nobody's", "userId": "member", "credits": 1, "reason": "theirs"}
 FAILURE = {"imageId": "a photo of the owner's that could not be drawn"}
 
 #   function                                 arguments                             visitor, member, owner, admin
@@ -50,6 +51,9 @@ TABLE: dict[str, tuple[Value, tuple[str, str, str, str]]] = {
     "users:getCurrentUserCredits":           ({},                                  SIGNED_IN),
     "users:getCreditHistory":                (PAGE,                                SIGNED_IN),
     "users:deleteMyAccount":                 ({},                                  SIGNED_IN),
+    "payments:initiateCheckout":             ({},                                  SIGNED_IN),
+    "payments:getCheckoutSession":           ({"sessionId": "nothing"},            SIGNED_IN),
+    "payments:getPaymentHistory":            (PAGE,                                SIGNED_IN),
     "admin:getAdminStatus":                  ({},                                  SIGNED_IN),
     "admin:grantAdmin":                      ({"userId": "somebody"},              ADMIN),
     "admin:revokeAdmin":                     ({"userId": "nobody"},                ADMIN_THEN_REFUSED),
@@ -65,9 +69,12 @@ TABLE: dict[str, tuple[Value, tuple[str, str, str, str]]] = {
     "admin:getModerationSettings":           ({},                                  ADMIN),
     "admin:updateModerationSettings":        ({"requireApproval": False},          ADMIN),
     "admin:adjustCredits":                   (ADJUSTMENT,                          ADMIN),
+    "admin:getParkedOrders":                 (PAGE,                                ADMIN),
+    "admin:assignParkedOrder":               (ASSIGNMENT,                          ADMIN_OF_NOTHING),
     "admin:getStuckJobs":                    (PAGE,                                ADMIN),
     "admin:retryJob":                        ({"jobId": "nothing"},                ADMIN_OF_NOTHING),
     "admin:getOverview":                     ({},                                  ADMIN),
+    "admin:getWebhookHealth":                ({},                                  ADMIN),
 }  # fmt: skip
 
 LEAVING = "users:deleteMyAccount"

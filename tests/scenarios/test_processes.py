@@ -20,6 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidMessage
 
 from schema.blobs import Blob
 from schema.values import Id
+from server.config import PRODUCTION_NEEDS
 from server.store import codec
 from server.store.embedded_child import TRANSACTION_LIFETIME_S
 from subscriptions.client import ClientMachine
@@ -36,6 +37,7 @@ from tests.support.processes import (
     open_deployment,
     running,
 )
+from tests.support.webhooks import fixture, sign
 from tests.support.world import free_port
 
 SEED = 20_262
@@ -117,8 +119,25 @@ async def test_production_names_what_is_missing(command: str) -> None:
     async with running(command, MONGODB_URI="mongodb://127.0.0.1:1/") as incomplete:
         assert await incomplete.ended() == 2
     assert incomplete.said.startswith("error: ")
-    assert "CLERK_JWT_ISSUER_DOMAIN" in incomplete.said
+    assert all(name in incomplete.said for name in PRODUCTION_NEEDS if name != "MONGODB_URI")
     assert "must be set in production" in incomplete.said
+
+
+@pytest.mark.parametrize("parties", ["", "https://anime.test"])
+async def test_production_signs_nothing_itself_and_says_when_any_site_may_sign_in(
+    deployment: Deployment, http: httpx.AsyncClient, parties: str
+) -> None:
+    port = free_port()
+    needed = dict.fromkeys(PRODUCTION_NEEDS, "https://unreachable.test") | deployment.variables
+    needed |= {"APP_ENV": "production", "PORT": str(port), "POLAR_WEBHOOK_SECRET": "polar_whs_x"}
+    async with running("web", **needed, CLERK_AUTHORIZED_PARTIES=parties) as web:
+        await web.says("is serving")
+        body = fixture("unknown_event.json")
+        signed = [sign(key, body, "msg_1", time.time()) for key in (b"polar_whs_x", b"polar_whs_y")]
+        url = f"http://127.0.0.1:{port}/webhooks/polar"
+        assert [(await http.post(url, content=body, headers=each)).status_code for each in signed] == [202, 403]
+        assert ("CLERK_AUTHORIZED_PARTIES is empty" in web.said) is (not parties)
+    assert {each["_id"] for each in await deployment.rows("secrets")}.isdisjoint({"polar_webhook", "clerk_webhook"})
 
 
 async def test_a_killed_mongod_is_a_pause_and_a_frozen_one_is_told_to_operators(

@@ -37,6 +37,8 @@ def test_an_empty_variable_is_one_that_is_not_set() -> None:
     names = (
         "APP_ENV", "HOST", "PORT", "PUBLIC_URL", "DATA_DIR", "MONGODB_URI", "CLERK_JWT_ISSUER_DOMAIN", "ADMIN_USER_IDS",
         "ALLOWED_ORIGINS", "MAX_UPLOAD_BYTES", "GENERATION_CONCURRENCY", "GENERATION_TIMEOUT_S", "LOG_FORMAT", "LOG_LEVEL",
+        "CLERK_WEBHOOK_SECRET", "CLERK_AUTHORIZED_PARTIES", "POLAR_ACCESS_TOKEN", "POLAR_PRODUCT_ID", "POLAR_WEBHOOK_SECRET",
+        "POLAR_ENV", "POLAR_BASE_URL",
     )  # fmt: skip
     assert read_settings(dict.fromkeys(names, ""), default_environment="development") == settings()
 
@@ -49,6 +51,12 @@ def test_what_is_set_is_read() -> None:
         DATA_DIR="/somewhere",
         MONGODB_URI="mongodb://db",
         CLERK_JWT_ISSUER_DOMAIN="https://id.example/",
+        CLERK_WEBHOOK_SECRET="whsec_clerk",
+        CLERK_AUTHORIZED_PARTIES="https://app.example/, https://two.example",
+        POLAR_ACCESS_TOKEN=" polar_oat_x ",
+        POLAR_PRODUCT_ID="product",
+        POLAR_WEBHOOK_SECRET="whsec_new, polar_whs_old,",
+        POLAR_ENV="Production",
         ADMIN_USER_IDS="user_1, user_2,,",
         ALLOWED_ORIGINS=" https://one.example , https://two.example/ ",
         MAX_UPLOAD_BYTES="100000",
@@ -65,6 +73,12 @@ def test_what_is_set_is_read() -> None:
         data_dir=Path("/somewhere"),
         mongodb_uri="mongodb://db",
         clerk_issuer="https://id.example",
+        clerk_webhook_secrets=("whsec_clerk",),
+        authorized_parties=("https://app.example", "https://two.example"),
+        polar_access_token="polar_oat_x",
+        polar_product_id="product",
+        polar_webhook_secrets=("whsec_new", "polar_whs_old"),
+        polar_base_url="https://api.polar.sh",
         admin_user_ids=("user_1", "user_2"),
         allowed_origins=("https://one.example", "https://two.example"),
         max_upload_bytes=100_000,
@@ -92,6 +106,19 @@ def test_addresses_are_ones_that_a_browser_can_open(host: str, public: str, loca
 
 def test_a_public_address_does_not_change_how_the_process_reaches_itself() -> None:
     assert settings(PUBLIC_URL="https://anime.example").local_url == "http://127.0.0.1:8000"
+
+
+def test_polars_world_follows_the_environment_unless_it_is_named() -> None:
+    sandbox, real = "https://sandbox-api.polar.sh", "https://api.polar.sh"
+    assert settings().polar_base_url == sandbox
+    assert settings("production", **PRODUCTION).polar_base_url == real
+    assert settings("production", **PRODUCTION, POLAR_ENV="sandbox").polar_base_url == sandbox
+    assert settings(POLAR_ENV="production", POLAR_BASE_URL="http://127.0.0.1:9/").polar_base_url == "http://127.0.0.1:9"
+
+
+def test_a_list_of_secrets_without_any_is_none() -> None:
+    read = settings(POLAR_WEBHOOK_SECRET=" , ,", CLERK_WEBHOOK_SECRET=",")
+    assert (read.polar_webhook_secrets, read.clerk_webhook_secrets) == ((), ())
 
 
 def test_production_is_stricter() -> None:
@@ -123,6 +150,8 @@ def test_what_production_lacks_is_named(missing: str) -> None:
         ("LOG_FORMAT", "xml"),
         ("LOG_LEVEL", "loud"),
         ("APP_ENV", "staging"),
+        ("POLAR_ENV", "test"),
+        ("POLAR_BASE_URL", "api.polar.sh"),
         ("PUBLIC_URL", "anime.example"),
         ("PUBLIC_URL", "javascript:alert(1)"),
     ],
