@@ -7,7 +7,7 @@ from collections.abc import Callable
 from server.caller import CallerRefused, Callers
 from server.executor import Caller, Executor
 from subscriptions.effects import Failed, Returned, RunAction, RunMutation, Succeeded, Undecided
-from subscriptions.worker import Rejected, Verified
+from subscriptions.seams import Rejected, Verified
 
 
 class SocketCalls:
