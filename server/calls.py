@@ -10,7 +10,7 @@ from server.executor import Caller, Executor
 from server.limits import Seats
 from subscriptions.effects import Failed, Returned, RunAction, RunMutation, Succeeded, Undecided
 from subscriptions.errors import TooMany
-from subscriptions.worker import Rejected, Verified
+from subscriptions.seams import Rejected, Verified
 
 FULL = "TooManyConcurrentRequests"
 """A close reason that begins like this makes the published clients come back later and later (sync-protocol 5)."""

@@ -20,7 +20,9 @@ QUIET = ("google_genai", "httpx", "httpx2", "httpcore", "pymongo", "uvicorn.erro
 
 def plain(text: str) -> str:
     """The text with everything that a terminal would obey, or not show, as JSON spells it."""
-    return text if text.isprintable() else "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text)
+    return (
+        text if text.isprintable() else "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text)
+    )
 
 
 class Console(logging.Formatter):

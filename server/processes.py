@@ -12,7 +12,8 @@ import uvicorn
 
 from server.config import ConfigurationError, Settings
 from server.runtime import Runtime, open_identity, open_runtime
-from server.web.lines import HttpLine, SocketLine
+from server.web.lines import HttpLine
+from server.web.live import LiveProtocol
 
 BACKLOG = 4_096
 MAX_FRAME_BYTES = 17 << 20
@@ -89,7 +90,7 @@ async def serving(settings: Settings, runtime: Runtime, listener: socket.socket)
             uvicorn.Config(
                 runtime.application(verifier, routes),
                 http=HttpLine,
-                ws=SocketLine,
+                ws=LiveProtocol,
                 lifespan="off",
                 log_config=None,
                 access_log=False,
@@ -97,18 +98,20 @@ async def serving(settings: Settings, runtime: Runtime, listener: socket.socket)
                 ws_max_size=MAX_FRAME_BYTES,
                 ws_ping_interval=PING_S,
                 ws_ping_timeout=PING_S,
-                ws_per_message_deflate=False,
+                ws_per_message_deflate=True,
                 timeout_keep_alive=KEEP_ALIVE_S,
                 forwarded_allow_ips=settings.forwarded_allow_ips,
                 timeout_graceful_shutdown=REQUEST_GRACE_S,
             )
         )
         task = asyncio.create_task(server.serve(sockets=[listener]), name="web server")
+        heartbeat = asyncio.create_task(runtime.heartbeat(), name="heartbeat")
         try:
             yield
         finally:
             server.should_exit = True
             await task
+            heartbeat.cancel()
 
 
 @asynccontextmanager

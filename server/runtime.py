@@ -175,6 +175,11 @@ class Runtime:
             self.endpoint, origins, [*functions, *files, *hooks, *health_routes(self), *extra, *page_routes()]
         )
 
+    async def heartbeat(self) -> None:
+        """Keep the sockets of this process alive, for ever."""
+        if self.endpoint is not None:
+            await self.endpoint.heartbeat()
+
     def open_worker(self) -> Worker:
         """The worker of this process."""
         self.worker = Worker(

@@ -41,17 +41,23 @@ class Watcher(Protocol):
         ...
 
 
+Watching = tuple[Watcher, int]
+"""A watcher, and as which of its queries it shows an answer."""
+
+
 class Answer:
     """One evaluation: its encoded result, what it depended on, since when it is stale, and who shows it."""
 
-    __slots__ = ("expired", "facets", "question", "reads", "result", "stale_at", "timed", "ts", "watchers")
+    __slots__ = ("caller", "expired", "facets", "question", "reads", "result", "stale_at", "timed", "ts", "watchers")
 
-    def __init__(self, question: Question, facets: Facets, ts: Timestamp, result: Result, reads: ReadSet) -> None:
-        self.question, self.facets, self.ts = question, facets, ts
+    def __init__(
+        self, question: Question, caller: object, facets: Facets, ts: Timestamp, result: Result, reads: ReadSet
+    ) -> None:
+        self.question, self.caller, self.facets, self.ts = question, caller, facets, ts
         self.result, self.reads = result, reads
         self.stale_at: Timestamp | None = None
         self.expired = self.timed = False
-        self.watchers: set[tuple[Watcher, int]] = set()
+        self.watchers: set[Watching] = set()
 
     def __repr__(self) -> str:
         state = "expired" if self.expired else f"stale at {self.stale_at}" if self.stale_at else "valid"
@@ -124,8 +130,7 @@ class Answers(Generic[C]):
     def unwatch(self, answer: Answer, watcher: Watcher, query_id: int) -> None:
         """It no longer does."""
         answer.watchers.discard((watcher, query_id))
-        if not answer.watchers and answer.is_current:
-            self._rest(answer)
+        self.rest(answer)
 
     def follows(self, answer: Answer) -> bool:
         """Is every commit held against it as it comes? Not if it was let go of, or never kept beside an equal one."""
@@ -135,12 +140,20 @@ class Answers(Generic[C]):
         """The current answers that a commit may have changed."""
         return self._matcher.hits(writes)
 
-    def retire(self, answer: Answer) -> None:
-        """The answer is no longer current: forget it and tell whoever shows it."""
+    def hold(self, answer: Answer) -> None:
+        """Do not let go of a kept answer though nobody shows it yet: many are about to. `rest` ends that."""
+        self._idle.pop(answer, None)
+
+    def rest(self, answer: Answer) -> None:
+        """Treat an answer as any other again."""
+        if not answer.watchers and answer.is_current:
+            self._rest(answer)
+
+    def retire(self, answer: Answer) -> set[Watching]:
+        """The answer is no longer current: forget it, and return who shows it and has to be told."""
         self._forget(answer)
         watchers, answer.watchers = answer.watchers, set()
-        for watcher, query_id in watchers:
-            watcher.invalidated(query_id)
+        return watchers
 
     def _rest(self, answer: Answer) -> None:
         """Nobody shows it now; keep it for a while, and let the longest unused go."""

@@ -11,26 +11,32 @@ import heapq
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from itertools import count
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, cast
 
 import msgspec
 from msgspec import Raw
 
-from schema.errors import SnapshotGone
+from schema.errors import SnapshotGone, StoreUnavailable
 from schema.readset import Commit, ReadSet, overlap
 from schema.tables import EVERYTHING
 from schema.values import Millis, Timestamp
 from subscriptions.answers import Answer, Answers, Facets, Question, Watcher
 from subscriptions.effects import Result, Value
 from subscriptions.errors import LogGap
+from subscriptions.fan_out import FanOuts
+from subscriptions.leap import Leap
 from subscriptions.log import Log
+from subscriptions.turns import Turns
 
 C = TypeVar("C")
 C_contra = TypeVar("C_contra", contravariant=True)
 
 PATIENCE_S = 0.02
 """How long a waiter trusts that the feed is only a moment behind before it asks for a pulse."""
+NUDGE_AGAIN_S = 1.0
 MAX_TIMER_S = 3_600.0
+MAX_EXECUTIONS = 64
+"""Queries running at a time; the rest waits its turn, or a storm of reconnects would time them all out together."""
 MAX_SPENT_DEADLINES = 1_024
 """Deadlines of answers that went stale for other reasons are swept out when they outnumber the living by this much."""
 
@@ -71,11 +77,14 @@ class Hub(Generic[C]):
         nudge: Callable[[], None],
         clock: Clock,
     ) -> None:
-        self.log, self.answers = log, Answers[C](facet)
+        self.log, self.answers, self.turns = log, Answers[C](facet), Turns()
         self._evaluate, self._nudge, self._clock = evaluate, nudge, clock
+        self._fan_outs = FanOuts(self._successor, self.answers.rest)
         self._flights: dict[FlightKey, asyncio.Task[Answer]] = {}
+        self._slots = asyncio.Semaphore(MAX_EXECUTIONS)
         self._looked_at: dict[str, frozenset[str]] = {}
-        self._waiters: list[tuple[Timestamp, int, asyncio.Future[None]]] = []
+        self._waiters: list[tuple[Timestamp, int, Callable[[], None]]] = []
+        self._patience: asyncio.TimerHandle | None = None
         self._deadlines: list[tuple[Millis, int, Answer]] = []
         self._serial = count()
         self._timer: asyncio.TimerHandle | None = None
@@ -97,8 +106,7 @@ class Hub(Generic[C]):
         for commit in commits:
             for answer in self.answers.met_by(commit.writes):
                 answer.stale_at = commit.ts
-                self.invalidations += 1
-                self.answers.retire(answer)
+                self._retire(answer)
         self._moved()
 
     def lost(self, position: Timestamp) -> None:
@@ -106,28 +114,64 @@ class Hub(Generic[C]):
         self.log.gap(position)
         for answer in self.answers.met_by(EVERYTHING):
             answer.stale_at = position
-            self.invalidations += 1
-            self.answers.retire(answer)
+            self._retire(answer)
         self._moved()
+
+    def _retire(self, answer: Answer) -> None:
+        """An answer is no longer current. Who shows it is told in turn, and asks it before relying on it meanwhile."""
+        self.invalidations += 1
+        self._fan_outs.tell(answer, self.answers.retire(answer))
+
+    async def _successor(self, old: Answer) -> Leap | None:
+        """The way from a retired answer to what is true now, if it is the same for everybody who shows it."""
+        target, question = self.position, msgspec.structs.replace(old.question, journal=old.result.journal)
+        try:
+            new = await self.answer(question, cast(C, old.caller), target)
+        except (SnapshotGone, StoreUnavailable):
+            return None
+        leap = Leap(old, new, target, self._clock())
+        if new.facets != old.facets or not leap.is_whole or not self.answers.follows(new):
+            return None
+        self.answers.hold(new)
+        return leap
 
     def _moved(self) -> None:
         self.moved_at = self._clock()
         while self._waiters and self._waiters[0][0] <= self.log.position:
-            _, _, waiter = heapq.heappop(self._waiters)
-            if not waiter.done():
-                waiter.set_result(None)
+            _, _, call = heapq.heappop(self._waiters)
+            call()
+
+    def find(self, question: Question, caller: C, ts: Timestamp) -> Answer | None:
+        """What the query returns for this caller at `ts`, if that is known already."""
+        return self.answers.find(question, caller, ts)
+
+    def call_at(self, ts: Timestamp, call: Callable[[], None]) -> None:
+        """Call once the log's position is `ts` or later."""
+        if self.log.position >= ts:
+            call()
+            return
+        heapq.heappush(self._waiters, (ts, next(self._serial), call))
+        self._lose_patience_in(PATIENCE_S)
 
     async def reached(self, ts: Timestamp) -> None:
         """Return once the log's position is `ts` or later."""
-        if self.log.position >= ts:
-            return
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiters, (ts, next(self._serial), waiter))
-        while not waiter.done():
-            await asyncio.wait([waiter], timeout=PATIENCE_S)
-            if not waiter.done():
-                self._nudge()
-                await asyncio.wait([waiter], timeout=1.0)
+        there = asyncio.Event()
+        self.call_at(ts, there.set)
+        await there.wait()
+
+    def _lose_patience_in(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        if self._patience is not None:
+            if self._patience.when() <= loop.time() + seconds:
+                return
+            self._patience.cancel()
+        self._patience = loop.call_later(seconds, self._impatient)
+
+    def _impatient(self) -> None:
+        self._patience = None
+        if self._waiters:
+            self._nudge()
+            self._lose_patience_in(NUDGE_AGAIN_S)
 
     async def answer(self, question: Question, caller: C, ts: Timestamp) -> Answer:
         """What the query returns for this caller at `ts`: a valid answer that is there already, or one execution for all.
@@ -156,11 +200,12 @@ class Hub(Generic[C]):
             flight.exception()  # whoever still waits for it gets it; when nobody does, it is of no interest
 
     async def _run(self, question: Question, caller: C, ts: Timestamp) -> Answer:
-        self.executions += 1
-        evaluated = await self._evaluate(question, caller, ts)
+        async with self._slots:
+            self.executions += 1
+            evaluated = await self._evaluate(question, caller, ts)
         reads = evaluated.reads
         self._looked_at[question.path] = self._looked_at.get(question.path, frozenset()) | reads.facets
-        answer = Answer(question, self.answers.facets(caller, reads.facets), ts, evaluated.result, reads)
+        answer = Answer(question, caller, self.answers.facets(caller, reads.facets), ts, evaluated.result, reads)
         answer.stale_at = self._met_since(ts, reads)
         if answer.is_current:
             answer = self.answers.add(answer)
@@ -200,7 +245,7 @@ class Hub(Generic[C]):
             _, _, answer = heapq.heappop(self._deadlines)
             if answer.is_current:
                 answer.expired = True
-                self.answers.retire(answer)
+                self._retire(answer)
         self._set_timer()
 
     def watch(self, answer: Answer, watcher: Watcher, query_id: int) -> None:
@@ -224,14 +269,16 @@ class Hub(Generic[C]):
 
     def watch_reads(self, reads: ReadSet, ts: Timestamp, watcher: Watcher) -> Answer:
         """Tell `watcher` once when what was read at `ts` may have changed; `unwatch` the returned answer to stop that."""
-        answer = Answer(Question("", b"", None), (), ts, _NOTHING, reads)
+        answer = Answer(Question("", b"", None), None, (), ts, _NOTHING, reads)
         self.watch(answer, watcher, 0)
         return answer
 
     async def close(self) -> None:
         """Stop what runs. Nobody is told; sockets are closed by their owners."""
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._patience):
+            if timer is not None:
+                timer.cancel()
+        await self._fan_outs.close()
         flights = list(self._flights.values())
         for flight in flights:
             flight.cancel()

@@ -15,15 +15,15 @@ from subscriptions.errors import VersionMismatch
 class Identity(Generic[C]):
     """The caller in force."""
 
-    __slots__ = ("_anonymous", "_expires_at", "caller", "version")
+    __slots__ = ("_anonymous", "caller", "expires_at", "version")
 
     def __init__(self, anonymous: C) -> None:
         self._anonymous = self.caller = anonymous
-        self._expires_at: Millis | None = None
+        self.expires_at: Millis | None = None
         self.version = 0
 
     def __repr__(self) -> str:
-        return f"<Identity v{self.version} until {self._expires_at}>"
+        return f"<Identity v{self.version} until {self.expires_at}>"
 
     def check_base(self, offered: int) -> None:
         """Raise unless the client builds on the version in force."""
@@ -33,7 +33,7 @@ class Identity(Generic[C]):
     def become(self, caller: C, expires_at: Millis | None) -> bool:
         """Act for `caller` from here on; is that another person than before?"""
         changed = caller != self.caller
-        self.caller, self._expires_at = caller, expires_at
+        self.caller, self.expires_at = caller, expires_at
         self.version += 1
         return changed
 
@@ -43,4 +43,4 @@ class Identity(Generic[C]):
 
     def lapsed(self, now: Millis) -> bool:
         """Has the token run out?"""
-        return self._expires_at is not None and now >= self._expires_at
+        return self.expires_at is not None and now >= self.expires_at

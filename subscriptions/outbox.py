@@ -1,89 +1,99 @@
 """The outbox: one socket's frames on their way out, in order, with a bound on what a slow client can pile up.
 
-Invariant: at most `WINDOW` transitions wait unsent, because the updater waits for the window; a client that takes nothing for
-`STUCK_S` is given up.
+Invariant: a frame is written as soon as the line takes it, and never before an earlier one; while one waits, `open` is false
+and no transition is planned, so a slow client gets fewer and newer ones (sync-protocol 4.1). A line that takes nothing for
+`STUCK_S` is cut.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from subscriptions import protocol
+from subscriptions.push import Push
+from subscriptions.seams import Line
 
-WINDOW = 2
-"""Unsent transitions; a slow client gets fewer and newer ones (sync-protocol 4.1)."""
 PING_S = 15.0
 """Clients take a line for dead after 30 to 60 silent seconds (sync-protocol 5)."""
 STUCK_S = 30.0
 
-PING = protocol.encode(protocol.Ping())
+PING = Push(protocol.encode(protocol.Ping()))
 
-
-class Stuck(Exception):
-    """The client has stopped reading."""
+log = logging.getLogger("anime.socket")
 
 
 class Outbox:
-    """Frames waiting for one socket."""
+    """Frames waiting for one line."""
 
-    __slots__ = ("_empty", "_filled", "_frames", "_send", "_transitions", "_window")
+    __slots__ = ("_empty", "_line", "_opened", "_stuck", "_waiting", "written_at")
 
-    def __init__(self, send: Callable[[bytes], Awaitable[None]]) -> None:
-        self._send = send
-        self._frames: deque[tuple[bytes, bool]] = deque()
-        self._transitions = 0
-        self._filled, self._window, self._empty = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        self._window.set()
-        self._empty.set()
+    def __init__(self, line: Line, opened: Callable[[], None]) -> None:
+        self._line, self._opened = line, opened
+        self._waiting: deque[Push] = deque()
+        self._stuck: asyncio.TimerHandle | None = None
+        self._empty: asyncio.Event | None = None
+        self.written_at = asyncio.get_running_loop().time()
+        line.notify(self._drained)
 
     def __repr__(self) -> str:
-        return f"<Outbox {len(self._frames)} frames, {self._transitions} transitions>"
+        return f"<Outbox {len(self._waiting)} frames{', stuck' if self._stuck else ''}>"
 
-    def put(self, frame: bytes, transition: bool) -> None:
-        """Add a frame at the end."""
-        self._frames.append((frame, transition))
-        self._transitions += transition
-        if self._transitions >= WINDOW:
-            self._window.clear()
-        self._filled.set()
-        self._empty.clear()
+    @property
+    def open(self) -> bool:
+        """May another transition be put in?"""
+        return not self._waiting and self._line.writable
 
-    async def open_window(self) -> None:
-        """Return once another transition may be put in."""
-        await self._window.wait()
+    def put(self, push: Push) -> None:
+        """Write a frame, or keep it until the line takes it."""
+        if self._waiting or not self._line.write(push):
+            self._waiting.append(push)
+            self._watch()
+
+    def ping(self, now: float) -> None:
+        """Give a sign of life if there has been none for a while. `now` is the loop's time."""
+        if self.open and now - self.written_at >= PING_S:
+            self.put(PING)
+            self.written_at = now
+        elif not self.open:
+            self._watch()
 
     async def flush(self, deadline_s: float) -> None:
         """Wait until everything has left, but not for ever."""
+        if not self._waiting:
+            return
+        self._empty = asyncio.Event()
         try:
             async with asyncio.timeout(deadline_s):
                 await self._empty.wait()
         except TimeoutError:
             return
 
-    async def run(self) -> None:
-        """Write for ever; a ping when there was nothing to write for a while. Raises `Stuck`."""
-        while True:
-            try:
-                async with asyncio.timeout(PING_S):
-                    await self._filled.wait()
-            except TimeoutError:
-                await self._write(PING)
-                continue
-            while self._frames:
-                frame, transition = self._frames[0]
-                await self._write(frame)
-                self._frames.popleft()
-                self._transitions -= transition
-                if self._transitions < WINDOW:
-                    self._window.set()
-            self._filled.clear()
-            self._empty.set()
+    def close(self) -> None:
+        """Nothing leaves any more."""
+        self._waiting.clear()
+        self._calm()
 
-    async def _write(self, frame: bytes) -> None:
-        try:
-            async with asyncio.timeout(STUCK_S):
-                await self._send(frame)
-        except TimeoutError:
-            raise Stuck from None
+    def _drained(self) -> None:
+        while self._waiting and self._line.write(self._waiting[0]):
+            self._waiting.popleft()
+        if not self._waiting and self._empty is not None:
+            self._empty.set()
+        if self.open:
+            self._calm()
+            self._opened()
+
+    def _watch(self) -> None:
+        if self._stuck is None:
+            self._stuck = asyncio.get_running_loop().call_later(STUCK_S, self._cut)
+
+    def _calm(self) -> None:
+        if self._stuck is not None:
+            self._stuck.cancel()
+            self._stuck = None
+
+    def _cut(self) -> None:
+        log.info("a client has stopped reading and is cut off", extra={"action": "socket.stuck"})
+        self._line.abort()

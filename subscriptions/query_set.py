@@ -6,16 +6,21 @@ Invariant: a query is out of date, or being evaluated, or its last sent answer s
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import Generic, TypeAlias
 
 import msgspec
 from msgspec import Raw
 
-from subscriptions.effects import Result, StaleQuery, Value
+from schema.wire import canonical_arguments
+from subscriptions.effects import C, Refresh, Result, StaleQuery, Value
 from subscriptions.errors import LocalProtocolError, RemoteProtocolError, TooMany, VersionMismatch, invariant
 from subscriptions.protocol import Add, Modification, ModifyQuerySet, QueryRemoved, Remove
 from subscriptions.transition import modification
 
 MAX_QUERIES = 1024
+
+Told: TypeAlias = tuple[bool, bytes]
+"""What was said of a query: whether it had a value, and the digest."""
 
 
 class LiveQuery(msgspec.Struct, eq=False):
@@ -26,7 +31,7 @@ class LiveQuery(msgspec.Struct, eq=False):
     args: Raw
     journal: str | None
     stale: bool = True
-    sent: tuple[bool, bytes] | None = None
+    sent: Told | None = None
 
     def __repr__(self) -> str:
         state = "stale" if self.stale else "fresh" if self.sent else "pending"
@@ -42,6 +47,13 @@ class Taken(msgspec.Struct, frozen=True):
     def asked(self) -> tuple[StaleQuery, ...]:
         """The queries as the evaluator sees them."""
         return tuple(StaleQuery(each.query_id, each.path, each.args, each.journal) for each in self.queries)
+
+
+class Flight(msgspec.Struct, Generic[C], frozen=True):
+    """The one refresh that is under way."""
+
+    refresh: Refresh[C]
+    taken: Taken
 
 
 class QuerySet:
@@ -88,7 +100,8 @@ class QuerySet:
             raise RemoteProtocolError(f"Query {edit.query_id} is already watched.")
         if len(self._live) >= MAX_QUERIES:
             raise TooMany("TooManyQueries", MAX_QUERIES)
-        self._live[edit.query_id] = LiveQuery(edit.query_id, edit.path, edit.args, edit.journal)
+        args = Raw(canonical_arguments(bytes(edit.args)))
+        self._live[edit.query_id] = LiveQuery(edit.query_id, edit.path, args, edit.journal)
         self._removed.discard(edit.query_id)  # one message per query: its new answer replaces the old one
 
     def invalidate(self, query_ids: Iterable[int]) -> bool:
@@ -127,6 +140,14 @@ class QuerySet:
                 query.sent = told
                 news.append(modification(query.query_id, result))
         return news
+
+    def leap(self, query_id: int, told: Told, journal: str | None) -> bool:
+        """Keep what a watched query, whose last answer stood until now, is told at once; false if it is not that simple."""
+        query = self._live.get(query_id)
+        if query is None or query.stale or query.sent is None or query.sent == told:
+            return False
+        query.sent, query.journal = told, journal
+        return True
 
     def validate(self, flight: Taken | None) -> None:
         """Raise unless the invariant holds, given the refresh in flight."""

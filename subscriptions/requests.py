@@ -39,6 +39,11 @@ class Requests(Generic[C]):
         state = " committing" if self.committing else ""
         return f"<Requests running {running}{state}, {len(self._waiting)} waiting, {len(self._actions)} actions>"
 
+    @property
+    def busy(self) -> bool:
+        """Does a mutation run?"""
+        return self._running is not None
+
     def mutate(self, asked: Mutation, caller: C, session_id: str | None, *, is_new: bool = False) -> list[Effect[C]]:
         """Take a mutation in, to run as the caller in force now; at once if no other runs."""
         self._unused(asked.request_id)

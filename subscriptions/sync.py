@@ -7,46 +7,28 @@ that could contain a commit of this socket leaves before the answer to it. (Numb
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from math import inf
 from typing import Generic, assert_never
-
-import msgspec
 
 from schema.values import Millis, Timestamp
 from subscriptions import protocol
 from subscriptions.backlog import Backlog
-from subscriptions.effects import (
-    C,
-    Effect,
-    Failed,
-    Finish,
-    Refresh,
-    Result,
-    Returned,
-    Send,
-    Succeeded,
-    Verify,
-)
+from subscriptions.effects import C, Effect, Failed, Finish, Refresh, Result, Returned, Send, Succeeded, Verify
 from subscriptions.errors import LocalProtocolError, RemoteProtocolError, TooMany, invariant
 from subscriptions.greeting import Greeting, absurd
 from subscriptions.identity import Identity
+from subscriptions.leap import Leap
 from subscriptions.phases import Cue, Phase, following
-from subscriptions.query_set import QuerySet, Taken
+from subscriptions.push import Push
+from subscriptions.query_set import Flight, QuerySet
 from subscriptions.requests import Requests
 from subscriptions.transition import parts, transition
 from subscriptions.version import START, StateVersion
 
 MAX_HELD_MESSAGES = 2_048
-
 CLOSE_NORMAL = 1000
 CLOSE_BROKEN = 1011
 CLOSE_OVERLOADED = 1013
-
-
-class Flight(msgspec.Struct, Generic[C], frozen=True):
-    """The one refresh that is under way."""
-
-    refresh: Refresh[C]
-    taken: Taken
 
 
 class SyncMachine(Generic[C]):
@@ -165,6 +147,22 @@ class SyncMachine(Generic[C]):
         """The answers to these may have changed; also while they are being evaluated."""
         if self._queries.invalidate(query_ids):
             self._due = True
+
+    @property
+    def quiet_until(self) -> Millis:
+        """Until when nothing is going on here that a refresh would have to look at; ends with the next call but `leap`."""
+        busy = self._due or self._flight is not None or self._phase is not Phase.LISTENING or self._requests.busy
+        return -inf if busy or self._current.ts < self.floor else self._identity.expires_at or inf
+
+    def leap(self, query_id: int, leap: Leap) -> Push | None:
+        """Take one answer to its successor without a refresh: the frame, or None when it takes one. Only while it is quiet.
+
+        The driver promises that every other answer shown holds at the leap's target.
+        """
+        if leap.target < self._current.ts or not self._queries.leap(query_id, leap.told, leap.new.result.journal):
+            return None
+        self._current, push = leap.step(self._current, query_id)
+        return push
 
     def plan(self, position: Timestamp, now: Millis) -> list[Effect[C]]:
         """At most one `Refresh`, to `position`; or the end of the socket if the token has run out."""

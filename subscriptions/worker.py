@@ -1,7 +1,9 @@
 """The worker: drives one socket's `SyncMachine`. It waits, so that the machine need not.
 
 Invariant: effects are performed in the order the machine gave them; frames leave in the order of the outbox; a mutation that
-has begun outlives its socket.
+has begun outlives its socket; no transition is planned before every answer shown has been asked whether it still holds.
+
+A socket has no task but the one that reads. What is to do next is decided in `_advance`, called when something has happened.
 """
 
 from __future__ import annotations
@@ -9,36 +11,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, Generic, Protocol, TypeVar
-
-import msgspec
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from math import inf
+from typing import Any, Generic, TypeVar
 
 from schema.errors import SnapshotGone, StoreUnavailable
 from schema.values import Millis, Timestamp
-from schema.wire import canonical_arguments
 from subscriptions import protocol
-from subscriptions.answers import Answer, Question
-from subscriptions.effects import (
-    Effect,
-    Failed,
-    Finish,
-    Refresh,
-    Returned,
-    RunAction,
-    RunMutation,
-    Send,
-    Succeeded,
-    Undecided,
-    Verify,
-)
+from subscriptions.answers import Answer, Question, Watching
+from subscriptions.effects import Effect, Finish, Refresh, RunAction, RunMutation, Send, Undecided, Verify
 from subscriptions.errors import RemoteProtocolError, TooMany
 from subscriptions.hub import Hub
+from subscriptions.leap import Leap, Screen
 from subscriptions.outbox import Outbox
+from subscriptions.push import Push
+from subscriptions.seams import Calls, Rejected, Socket, Verified
 from subscriptions.sync import SyncMachine
 
 C = TypeVar("C")
-C_co = TypeVar("C_co", covariant=True)
 
 SETTLE_S = 0.005
 """Patience for the rest of a client's opening burst, so that it becomes one transition (sync-protocol 4.3)."""
@@ -49,53 +39,13 @@ RETRY_S = 0.2
 log = logging.getLogger("anime.socket")
 
 
-class Verified(msgspec.Struct, Generic[C], frozen=True):
-    """Whose token it is, and until when."""
-
-    caller: C
-    expires_at: Millis | None
-
-
-class Rejected(msgspec.Struct, frozen=True):
-    """The token is refused, in a sentence for the developer."""
-
-    sentence: str
-
-
-class Calls(Protocol[C]):
-    """What the product does for a socket. None of these raises."""
-
-    async def verify(self, token: str) -> Verified[C] | Rejected | TooMany:
-        """Find out whom the token belongs to."""
-        ...
-
-    async def mutate(self, mutation: RunMutation[C], committing: Callable[[], None]) -> Succeeded | Failed | Undecided:
-        """Run a mutation; `committing` is called once, before the first commit is sent."""
-        ...
-
-    async def act(self, action: RunAction[C]) -> Returned | Failed:
-        """Run an action."""
-        ...
-
-
-class Socket(Protocol):
-    """One client's WebSocket."""
-
-    async def receive(self) -> str | bytes | None:
-        """The next frame; None once the client is gone."""
-        ...
-
-    async def send(self, frame: bytes) -> None:
-        """Write one text frame, waiting while the client is slow."""
-        ...
-
-    async def close(self, code: int, reason: str) -> None:
-        """Say good-bye."""
-        ...
-
-
-class SocketWorker(Generic[C]):
+class SocketWorker(Screen, Generic[C]):
     """One socket from its opening to its end."""
+
+    __slots__ = (
+        "_calls", "_clock", "_ended", "_finishing", "_hub", "_machine", "_outbox", "_patient", "_quiet_until",
+        "_refreshing", "_shown", "_socket", "_spawn", "_timer", "_woken",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -109,62 +59,68 @@ class SocketWorker(Generic[C]):
     ) -> None:
         self._socket, self._machine, self._hub, self._calls = socket, machine, hub, calls
         self._spawn, self._clock = spawn, clock
-        self._outbox = Outbox(socket.send)
+        self._outbox = Outbox(socket.line, self._wake)
         self._shown: dict[int, Answer] = {}
-        self._wake = asyncio.Event()
-        self._end: asyncio.Future[Finish] = asyncio.get_running_loop().create_future()
+        self._refreshing: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._finishing: asyncio.Event | None = None
+        self._quiet_until = -inf
+        self._woken = self._patient = self._ended = False
 
     def __repr__(self) -> str:
         return f"<SocketWorker {self._machine!r}, {self._outbox!r}>"
 
     def invalidated(self, query_id: int) -> None:
         """The answer shown for this query is no longer the newest (called by the hub)."""
-        self._shown.pop(query_id, None)
-        self._machine.invalidate((query_id,))
-        self._wake.set()
+        self._wake()
+
+    def leap(self, watching: Watching, leap: Leap) -> bool:
+        """Go to the successor of an answer, if nothing else is going on at this socket."""
+        shown, query_id = self._shown, watching[1]
+        if leap.now >= self._quiet_until or shown.get(query_id) is not leap.old or not self._outbox.open:
+            return False
+        if len(shown) > 1 and not all(each.valid_at(leap.target) for each in shown.values() if each is not leap.old):
+            return False
+        push = self._machine.leap(query_id, leap)
+        if push is None:
+            return False
+        self._outbox.put(push)
+        shown[query_id] = leap.new
+        leap.new.watchers.add(watching)
+        return True
 
     async def run(self) -> None:
         """Serve the client until it leaves or must. Returns when the socket is done with; never raises for the client's doing."""
-        reader = asyncio.create_task(self._read(), name="socket reader")
-        tasks = {
-            reader,
-            asyncio.create_task(self._update(), name="socket updater"),
-            asyncio.create_task(self._outbox.run(), name="socket writer"),
-        }
         try:
-            ends: set[asyncio.Future[Any]] = {*tasks, self._end}
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            if self._end.done():
-                await self._finish(self._end.result(), reader)
-            for task in tasks:
-                if task.done() and not task.cancelled() and task.exception() is not None:
-                    await self._broken(task.exception())
+            while (frame := await self._socket.receive()) is not None:
+                if not self._machine.finished:
+                    self._read(frame)
+        except Exception as error:
+            self._broken(error)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             self._leave()
 
     def end(self, code: int, reason: str) -> None:
         """End the socket from our side, for a restart."""
         self._finish_with(Finish(code, reason, drain=False))
 
-    async def _read(self) -> None:
-        while (frame := await self._socket.receive()) is not None:
-            if self._machine.finished:
-                continue
-            try:
-                effects = self._machine.receive(protocol.parse(frame), self._clock())
-            except (RemoteProtocolError, TooMany) as error:
-                log.info("socket refused: %s", error, extra={"action": "socket.refused"})
-                effects = self._machine.fail(error)
-            self._perform(effects)
+    def ping(self, now: float) -> None:
+        """Show that we are here, if nothing else has for a while. `now` is the loop's time."""
+        self._outbox.ping(now)
+
+    def _read(self, frame: str | bytes) -> None:
+        try:
+            effects = self._machine.receive(protocol.parse(frame), self._clock())
+        except (RemoteProtocolError, TooMany) as error:
+            log.info("socket refused: %s", error, extra={"action": "socket.refused"})
+            effects = self._machine.fail(error)
+        self._perform(effects)
 
     def _perform(self, effects: Iterable[Effect[C]]) -> None:
         for effect in effects:
             match effect:
-                case Send(frame, transition):
-                    self._outbox.put(frame, transition)
+                case Send(frame):
+                    self._outbox.put(Push(frame))
                 case Verify(token):
                     self._spawn(self._verify(token))
                 case RunMutation():
@@ -174,8 +130,8 @@ class SocketWorker(Generic[C]):
                 case Finish():
                     self._finish_with(effect)
                 case Refresh():
-                    raise AssertionError("refreshes are planned by the updater alone")
-        self._wake.set()
+                    raise AssertionError("refreshes are planned by `_advance` alone")
+        self._wake()
 
     async def _verify(self, token: str) -> None:
         match await self._calls.verify(token):
@@ -197,103 +153,140 @@ class SocketWorker(Generic[C]):
         outcome = await self._calls.act(action)
         self._perform(self._machine.action_done(action.request_id, outcome))
 
-    async def _update(self) -> None:
-        while True:
-            self._wake.clear()
-            if self._machine.settling:
-                await asyncio.sleep(SETTLE_S)
-            if self._machine.dirty:
-                await self._hub.reached(self._machine.floor)
-                await self._outbox.open_window()
-            planned = self._machine.plan(self._hub.position, self._clock())
-            for effect in planned:
-                if isinstance(effect, Refresh):
-                    await self._refresh(effect)
-                else:
-                    self._perform((effect,))
-            if not planned:
-                await self._woken()
+    def _wake(self) -> None:
+        """Something has happened; look at it in turn."""
+        self._quiet_until = -inf
+        if not self._woken and not self._ended:
+            self._woken = True
+            self._hub.turns.take(self._turn)
 
-    async def _woken(self) -> None:
-        """Wait until something happened, or until the machine wants to be asked again."""
+    def _turn(self) -> None:
+        self._woken = False
+        if not self._ended:
+            try:
+                self._advance()
+            except Exception as error:
+                self._broken(error)
+
+    def _advance(self) -> None:
+        """Bring the client to the newest moment, as far as that can be done now; what stands in the way wakes us."""
+        machine = self._machine
+        machine.invalidate([query_id for query_id, answer in self._shown.items() if not answer.is_current])
+        if not machine.dirty or self._refreshing is not None:
+            self._quiet_until = machine.quiet_until
+            return
+        if machine.settling and not self._patient:
+            self._wait(SETTLE_S)
+        elif self._hub.position < machine.floor:
+            self._hub.call_at(machine.floor, self._wake)
+        elif self._outbox.open:
+            self._plan(self._clock())
+
+    def _plan(self, now: Millis) -> None:
         wake_at = self._machine.wake_at
-        timeout = None if wake_at is None else max(0.0, (wake_at - self._clock()) / 1_000)
-        try:
-            async with asyncio.timeout(timeout):
-                await self._wake.wait()
-        except TimeoutError:
-            return
+        planned = self._machine.plan(self._hub.position, now)
+        self._patient = False
+        for effect in planned:
+            if isinstance(effect, Refresh):
+                self._refresh(effect)
+            else:
+                self._perform((effect,))
+        if not planned and wake_at is not None:
+            self._wait(max(0.0, (wake_at - now) / 1_000))
 
-    async def _refresh(self, refresh: Refresh[C]) -> None:
-        try:
-            answers = await self._answers(refresh)
-        except SnapshotGone:
-            self._machine.abandon(refresh)
-            await self._hub.reached(Timestamp(refresh.target + 1))
-            return
-        except StoreUnavailable:
-            self._machine.abandon(refresh)
+    def _wait(self, seconds: float) -> None:
+        """Look again after so long, or sooner if that has been arranged."""
+        loop = asyncio.get_running_loop()
+        if self._timer is not None:
+            if self._timer.when() <= loop.time() + seconds:
+                return
+            self._timer.cancel()
+        self._timer = loop.call_later(seconds, self._waited)
+
+    def _waited(self) -> None:
+        self._timer, self._patient = None, True
+        self._wake()
+
+    def _refresh(self, refresh: Refresh[C]) -> None:
+        """Answer from what is known, at once; or ask, and complete when the answers are there."""
+        for query_id in (*refresh.removed, *(each.query_id for each in refresh.queries)):
+            before = self._shown.pop(query_id, None)
+            if before is not None:
+                self._hub.unwatch(before, self, query_id)
+        questions = {each.query_id: Question(each.path, bytes(each.args), each.journal) for each in refresh.queries}
+        answers: dict[int, Answer] = {}
+        for query_id, question in questions.items():
+            found = self._hub.find(question, refresh.caller, refresh.target)
+            if found is None:
+                self._refreshing = asyncio.create_task(self._ask(refresh, questions), name="refresh")
+                return
+            answers[query_id] = found
+        self._complete(refresh, answers)
+
+    async def _ask(self, refresh: Refresh[C], questions: Mapping[int, Question]) -> None:
+        """All answers at the target. On failure of one the others run on: they serve whoever else asked."""
+        waiting = [self._hub.answer(question, refresh.caller, refresh.target) for question in questions.values()]
+        found = await asyncio.gather(*waiting, return_exceptions=True)
+        answers = {each: answer for each, answer in zip(questions, found, strict=True) if isinstance(answer, Answer)}
+        failure = next((each for each in found if isinstance(each, BaseException)), None)
+        if isinstance(failure, StoreUnavailable):
             await asyncio.sleep(RETRY_S * random.uniform(0.5, 1.5))
-            return
-        for query_id in refresh.removed:
-            self._show(query_id, None)
+        elif isinstance(failure, SnapshotGone):
+            await self._hub.reached(Timestamp(refresh.target + 1))
+        self._refreshing = None
+        try:
+            if failure is None:
+                self._complete(refresh, answers)
+            elif isinstance(failure, SnapshotGone | StoreUnavailable):
+                self._machine.abandon(refresh)
+                self._wake()
+            else:
+                raise failure
+        except Exception as error:
+            self._broken(error)
+
+    def _complete(self, refresh: Refresh[C], answers: Mapping[int, Answer]) -> None:
         for query_id, answer in answers.items():
-            self._show(query_id, answer)
+            self._shown[query_id] = answer
+            self._hub.watch(answer, self, query_id)
         results = {query_id: answer.result for query_id, answer in answers.items()}
         self._perform(self._machine.complete(refresh, results, self._clock()))
 
-    async def _answers(self, refresh: Refresh[C]) -> dict[int, Answer]:
-        """All answers at the target. On failure of one the others run on: they serve whoever else asked."""
-        waiting = [
-            self._hub.answer(
-                Question(query.path, canonical_arguments(bytes(query.args)), query.journal),
-                refresh.caller,
-                refresh.target,
-            )
-            for query in refresh.queries
-        ]
-        found = await asyncio.gather(*waiting, return_exceptions=True)
-        answers: dict[int, Answer] = {}
-        for query, answer in zip(refresh.queries, found, strict=True):
-            if isinstance(answer, BaseException):
-                raise answer
-            answers[query.query_id] = answer
-        return answers
-
-    def _show(self, query_id: int, answer: Answer | None) -> None:
-        before = self._shown.pop(query_id, None)
-        if before is answer and answer is not None and answer.is_current:
-            self._shown[query_id] = answer
-            return
-        if before is not None:
-            self._hub.unwatch(before, self, query_id)
-        if answer is not None:
-            self._shown[query_id] = answer
-            self._hub.watch(answer, self, query_id)
-
     def _finish_with(self, finish: Finish) -> None:
-        if not self._end.done():
-            self._end.set_result(finish)
+        if self._finishing is None and not self._ended:
+            self._finishing = asyncio.Event()
+            self._spawn(self._finish(finish, self._finishing))
 
-    async def _finish(self, finish: Finish, reader: asyncio.Task[None]) -> None:
+    async def _finish(self, finish: Finish, gone: asyncio.Event) -> None:
+        """Let everything leave and the client close first, if it may; then close, and cut off who does not take that."""
         await self._outbox.flush(DRAIN_S)
-        if finish.drain:
-            await asyncio.wait({reader}, timeout=DRAIN_S)
-        if not reader.done():
-            await self._close(finish.code, finish.reason)
-
-    async def _broken(self, error: BaseException | None) -> None:
-        log.error("socket broke", exc_info=error, extra={"action": "socket.broken"})
-        await self._close(1011, "InternalServerError")
-
-    async def _close(self, code: int, reason: str) -> None:
+        try:
+            if finish.drain:
+                async with asyncio.timeout(DRAIN_S):
+                    await gone.wait()
+        except TimeoutError:
+            log.debug("a client did not close by itself", extra={"action": "socket.closing"})
         try:
             async with asyncio.timeout(DRAIN_S):
-                await self._socket.close(code, reason)
+                if not gone.is_set():
+                    await self._socket.close(finish.code, finish.reason)
+                    await gone.wait()
         except TimeoutError:
-            log.info("a client did not take its close frame", extra={"action": "socket.stuck"})
+            self._socket.line.abort()
+
+    def _broken(self, error: Exception) -> None:
+        log.error("socket broke", exc_info=error, extra={"action": "socket.broken"})
+        self._finish_with(Finish(1011, "InternalServerError", drain=False))
 
     def _leave(self) -> None:
+        self._ended = True
+        if self._finishing is not None:
+            self._finishing.set()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+        self._outbox.close()
         self._machine.fail(ConnectionResetError())  # mutations that have not begun are for the client to send again
         shown, self._shown = self._shown, {}
         for query_id, answer in shown.items():

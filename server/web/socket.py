@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -13,10 +14,12 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from schema.values import Millis, seconds
 from server.caller import Callers
 from server.calls import SocketCalls
+from server.collector import Collector
 from server.errors import RateLimited
 from server.executor import Caller, Executor
 from server.limits import Bounds, Limits, Seats, per_minute
 from server.web.addresses import address_of
+from server.web.live import EXTENSION, LiveLine
 from server.web.origins import Origins
 from server.web.refusals import RefusalResponse, limited
 from subscriptions.hub import Hub
@@ -27,20 +30,22 @@ from subscriptions.worker import SocketWorker
 MAX_SOCKETS = 20_000
 SEAT_RETRY: Millis = seconds(5)
 """Nobody knows when another socket of the same address closes."""
+HEARTBEAT_S = 1.0
+HEARTBEAT_SLICE = 256
 _VERSION = re.compile(r"^(\d{1,4})\.(\d{1,4})\.(\d{1,4})(?:[-+][0-9A-Za-z.+-]{1,64})?$")
 
 
 class Connection:
-    """A client's WebSocket as the worker needs it. A client that is gone takes no more frames and sends none."""
+    """A client's WebSocket as the worker needs it: frames come in through ASGI and leave by the live line."""
 
-    __slots__ = ("_gone", "_websocket")
+    __slots__ = ("_gone", "_websocket", "line")
 
-    def __init__(self, websocket: WebSocket) -> None:
-        self._websocket = websocket
+    def __init__(self, websocket: WebSocket, line: LiveLine) -> None:
+        self._websocket, self.line = websocket, line
         self._gone = False
 
     def __repr__(self) -> str:
-        return f"<Connection {'gone' if self._gone else 'open'}>"
+        return f"<Connection {'gone' if self._gone else 'open'}, {self.line!r}>"
 
     async def receive(self) -> str | bytes | None:
         """The next frame; None once the client is gone."""
@@ -53,22 +58,13 @@ class Connection:
         text: str | None = message.get("text")
         return text if text is not None else bytes(message.get("bytes") or b"")
 
-    async def send(self, frame: bytes) -> None:
-        """Write one text frame."""
-        if not self._gone:
-            try:
-                await self._websocket.send({"type": "websocket.send", "text": frame.decode()})
-            except (WebSocketDisconnect, RuntimeError):
-                self._gone = True
-
     async def close(self, code: int, reason: str) -> None:
         """Say good-bye."""
         if not self._gone:
-            self._gone = True
             try:
                 await self._websocket.close(code, reason)
             except (WebSocketDisconnect, RuntimeError):
-                return
+                self._gone = True
 
 
 class SyncEndpoint:
@@ -91,12 +87,25 @@ class SyncEndpoint:
         self._workers: set[SocketWorker[Caller]] = set()
         self._limits, self._rate = limits, per_minute(bounds.sockets_per_minute_per_address)
         self._addresses, self._members = Seats(bounds.max_sockets_per_address), Seats(bounds.max_sockets_per_member)
+        self._closed = 0
 
     def __repr__(self) -> str:
         return f"<SyncEndpoint {len(self._workers)} sockets>"
 
     def __len__(self) -> int:
         return len(self._workers)
+
+    async def heartbeat(self) -> None:
+        """Ping for ever whoever has heard nothing for a while, a slice of them at a time; and keep memory tidy."""
+        loop, collector = asyncio.get_running_loop(), Collector()
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            collector.beat(len(self._workers), self._closed)
+            workers = list(self._workers)
+            for start in range(0, len(workers), HEARTBEAT_SLICE):
+                for worker in workers[start : start + HEARTBEAT_SLICE]:
+                    worker.ping(loop.time())
+                await asyncio.sleep(0)
 
     async def serve(self, websocket: WebSocket) -> None:
         """One client from its handshake to its end."""
@@ -120,13 +129,15 @@ class SyncEndpoint:
     async def _work(self, websocket: WebSocket, calls: SocketCalls) -> None:
         await websocket.accept()
         machine = SyncMachine[Caller](None, chunks=accepts_chunks(_client(websocket)))
-        worker = SocketWorker(Connection(websocket), machine, self._hub, calls, spawn=self._spawn, clock=self._clock)
+        connection = Connection(websocket, websocket.scope["extensions"][EXTENSION])
+        worker = SocketWorker(connection, machine, self._hub, calls, spawn=self._spawn, clock=self._clock)
         self._workers.add(worker)
         try:
             await worker.run()
         finally:
             self._workers.discard(worker)
             calls.leave()
+            self._closed += 1
 
     def _refusal(self, websocket: WebSocket) -> JSONResponse | None:
         version = websocket.path_params.get("version")

@@ -30,6 +30,8 @@ class Product(msgspec.Struct, frozen=True):
 
     url: str
     database_uri: str
+    port: int
+    pid: int
 
     async def token(self, subject: str) -> str:
         """A development token."""
@@ -57,7 +59,7 @@ async def product(*, command: str = "web") -> AsyncIterator[Product]:
             try:
                 if server.stdout is None or not await server.stdout.readline():
                     raise RuntimeError("the server did not start")
-                yield Product(f"http://127.0.0.1:{port}", uri)
+                yield Product(f"http://127.0.0.1:{port}", uri, port, server.pid)
             finally:
                 server.terminate()
                 await server.wait()
