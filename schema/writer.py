@@ -58,6 +58,11 @@ class Writer(Reader):
         await self._transaction.update(kind, document.id, changed)
         return patched
 
+    async def restate(self, document: Document, *fields: str) -> None:
+        """Write fields out as they are read: an absent flag and a false one read alike and are different index keys."""
+        stated = {field: getattr(document, field) for field in fields}
+        await self._transaction.update(type(document), document.id, stated)
+
     async def delete(self, document: Document) -> None:
         """Remove a document that was read in this transaction."""
         await self._transaction.delete(type(document), document.id)

@@ -20,6 +20,15 @@ from server.visibility import restrict_file
 Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 Subject = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 
+MAX_NORMALIZED = 200
+FLAGLESS = (
+    Image.by_is_generated.eq(is_generated=None),
+    Image.by_featured.eq(is_featured=None),
+    Image.by_featured.eq(is_featured=False, is_disabled_by_admin=None),
+    Image.by_featured.eq(is_featured=True, is_disabled_by_admin=None),
+)
+"""Images from a time when a flag was absent rather than false."""
+
 
 @query
 async def get_admin_status(ctx: Query[Member]) -> bool:
@@ -138,6 +147,28 @@ async def _any(ctx: Mutation[Admin], image_id: Id[Image]) -> Image:
     if image is None:
         raise Missing("image")
     return image
+
+
+@mutation()
+async def normalize_featured_flags(ctx: Mutation[Admin]) -> int:
+    """Write out flags that old images lack, and date what is featured without a date; how many were changed.
+
+    At most a few hundred at a time: call again until there is nothing left to do.
+    """
+    flagless: dict[Id[Image], Image] = {}
+    for lacking in FLAGLESS:
+        flagless |= {image.id: image for image in await ctx.db.take(lacking, MAX_NORMALIZED)}
+    for image in flagless.values():
+        await ctx.db.restate(image, "is_generated", "is_featured", "is_disabled_by_admin")
+    dateless = await ctx.db.take(
+        Image.by_featured.eq(is_featured=True, is_disabled_by_admin=False, featured_at=None), MAX_NORMALIZED
+    )
+    for image in dateless:
+        await ctx.db.patch(image, featured_at=image.created_at)
+    changed = len(flagless.keys() | {image.id for image in dateless})
+    if changed:
+        await ctx.audit(ctx.me.subject, "images.normalized", "images", f"{changed} images")
+    return changed
 
 
 async def _featured(ctx: Mutation[Admin], image_id: Id[Image]) -> Image:

@@ -68,6 +68,7 @@ TABLE: dict[str, tuple[Value, tuple[str, str, str, str]]] = {
     "admin:updateBillingSettings":           (BILLING,                             ADMIN),
     "admin:getModerationSettings":           ({},                                  ADMIN),
     "admin:updateModerationSettings":        ({"requireApproval": False},          ADMIN),
+    "admin:normalizeFeaturedFlags":          ({},                                  ADMIN),
     "admin:adjustCredits":                   (ADJUSTMENT,                          ADMIN),
     "admin:getParkedOrders":                 (PAGE,                                ADMIN),
     "admin:assignParkedOrder":               (ASSIGNMENT,                          ADMIN_OF_NOTHING),

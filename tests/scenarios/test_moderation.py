@@ -11,6 +11,7 @@ import pytest
 from schema.images import Image
 from schema.system import Job
 from schema.users import AdminRole
+from server.store.codec import encode
 from tests.scenarios.conftest import Meet
 from tests.scenarios.stock import found, member, now, one, paged, put, result_of
 from tests.support.live import LiveClient, Refusal, world_client
@@ -113,6 +114,24 @@ async def test_settings_take_effect_for_what_comes_next(world: World) -> None:
         seen = await admin.query_once("admin:getBillingSettings")
         assert {name: seen[name] for name in new} == new
         assert (seen["updatedBy"], seen["isDefault"]) == ("root", False)
+
+
+async def test_images_from_before_the_flags_are_put_right(world: World) -> None:
+    """Old images lack flags; an absent one is another index key than a false one, so they are on no list."""
+    async with world_client(world, "root", admin=True) as admin:
+        old = {**encode(result_of("ana", now(), is_featured=True)), "_id": "old", "_creationTime": now()}
+        for flag in ("isDisabledByAdmin", "isGenerated"):
+            del old[flag]
+        await world.runtime.store.database["images"].insert_one(old, bypass_document_validation=True)
+        featured = await admin.watch("images:getPublicGallery", **paged())
+        assert featured.value["page"] == []
+
+        assert await admin.mutation("admin:normalizeFeaturedFlags") == 1
+
+        (shown,) = (await featured.until(lambda page: page["page"] != []))["page"]
+        assert (shown["_id"], shown["featuredAt"]) == ("old", old["createdAt"])
+        assert await admin.mutation("admin:normalizeFeaturedFlags") == 0
+        assert len((await admin.query_once("admin:getAuditLog", **paged()))["page"]) == 1
 
 
 async def test_what_was_given_up_is_shown_and_tried_again(world: World) -> None:
