@@ -15,7 +15,7 @@ from schema.reader import Reader
 from schema.users import User
 from schema.values import Id
 from schema.writer import Writer
-from server.functions import ledger
+from server.functions import leaving, ledger
 from server.functions import order_rules as rules
 from server.providers.polar_wire import Order
 
@@ -109,10 +109,10 @@ async def _buyer(db: Reader, order: Order, session: CheckoutSession | None) -> t
         customer = rules.customer_of(order)
         user = None if customer is None else await db.one(User.by_polar_customer.eq(polar_customer_id=customer))
         return ("", "unknown") if user is None else (user.user_id, "member")
-    has_left = await ledger.find_user(db, subject) is None and await db.exists(
-        LedgerEntry.by_user_and_created.eq(user_id=subject)
-    )
-    return subject, "left" if has_left else "member"
+    if await ledger.find_user(db, subject) is not None:
+        return subject, "member"
+    has_moved = await db.exists(LedgerEntry.by_user_and_created.eq(user_id=subject))
+    return subject, "left" if has_moved or await leaving.has_ever_left(db, subject) else "member"
 
 
 async def _complete(db: Writer, session: CheckoutSession, order: Order) -> None:
@@ -161,7 +161,9 @@ async def _take_back(db: Writer, payment: Payment, delta: int) -> bool:
 async def _park(
     db: Writer, order: Order, parked: ParkedOrder | None, reason: ParkReason, worth: int | None
 ) -> PaymentResult:
-    """Keep the order for an administrator, once, as it is now."""
+    """Keep the order for an administrator, once, as it is now; without the address of who wanted to be forgotten."""
+    if reason == "buyer_left" and order.customer is not None:
+        order = msgspec.structs.replace(order, customer=msgspec.structs.replace(order.customer, email=None))
     seen = ParkedOrder(
         order_id=order.id,
         reason=reason,

@@ -11,6 +11,7 @@ from msgspec import Raw
 from tests.scenarios.torture import torture
 from tests.scenarios.torture_audit import Books, Row
 from tests.scenarios.torture_member import Member, Told
+from tests.scenarios.torture_outside import Sale
 
 SEED, KILLS, MEAN_PAUSE_S = 20_263, 8, 0.9
 Rows = dict[str, list[Row]]
@@ -29,8 +30,10 @@ def right_books() -> Rows:
         "ledger": [
             moved("trial", 10, 10, "trial:ana"),
             {**moved("spend", -1, 9, "generation:job"), "imageId": "original"},
-            moved("order", 8, 17, "order:0"),
+            {**moved("order", 8, 17, "order:0"), "orderId": "order-0"},
         ],
+        "payments": [{"orderId": "order-0", "creditsGranted": 8, "creditsRevoked": 0}],
+        "parkedOrders": [],
         "images": [
             {"_id": "original", "isGenerated": False, "generationStatus": "completed", "body": "photo"},
             {"_id": "result", "isGenerated": True, "originalImageId": "original", "body": "picture"},
@@ -60,7 +63,7 @@ async def problems(rows: Rows) -> list[str]:
     ana.told.append(Told(0, path, args, Raw(b'"original"')))
     ana.uploads.add("photo")
     ana.bodies["original"] = "photo"
-    return list(Books(rows, [ana]).problems(["order:0"]))
+    return list(Books(rows, [ana]).problems([Sale("ana")]))
 
 
 async def test_right_books_are_passed() -> None:
@@ -72,8 +75,12 @@ async def test_right_books_are_passed() -> None:
     [
         (lambda rows: rows["users"][0].update(credits=18), "has 18, the movements sum to 17"),
         (lambda rows: rows["ledger"][1].update(balanceAfter=8), "left 8, the sum so far is 9"),
-        (lambda rows: rows["ledger"].append(moved("order", 8, 25, "order:0")), "order:0 is written 2 times"),
-        (lambda rows: rows["ledger"].pop(), "order:0 was applied 0 times"),
+        (lambda rows: rows["ledger"].append(rows["ledger"][2]), "order:0 is written 2 times"),
+        (lambda rows: rows["ledger"].pop(), "order-0 of ana was granted 0 times"),
+        (lambda rows: rows["payments"].clear(), "order-0 of ana was granted 1 times"),
+        (lambda rows: rows["payments"][0].update(creditsRevoked=4), "4 taken back, not 0"),
+        (lambda rows: rows["ledger"].append(moved("order_refund", -4, 13, "x")), "4 taken back and 0 owed, of 0"),
+        (lambda rows: rows["parkedOrders"].append({"orderId": "order-1", "reason": "buyer_unknown"}), "is parked"),
         (lambda rows: rows["ledger"].pop(1), "generation:job was never paid"),
         (
             lambda rows: rows["ledger"].append({**moved("refund", 1, 18, "refund:job"), "imageId": "original"}),

@@ -123,17 +123,18 @@ async def _story(
 ) -> Report:  # fmt: skip
     chance = random.Random(seed)
     site.will(*moods(chance, ANSWERS))
+    secret = f"whsec_{chance.getrandbits(128):x}"
     variables = {
         "MONGODB_URI": mongod.uri, "DATA_DIR": str(folder / "shared"), "APP_ENV": "development",
         "PUBLIC_URL": PUBLIC_URL, "GENERATION_CONCURRENCY": str(CONCURRENCY), "GENERATION_TIMEOUT_S": str(ATTEMPT_S),
-        "GEMINI_API_KEY": "stand-in", "GEMINI_BASE_URL": site.url,
+        "GEMINI_API_KEY": "stand-in", "GEMINI_BASE_URL": site.url, "POLAR_WEBHOOK_SECRET": secret,
     }  # fmt: skip
     issuer = DevIssuer.open(f"{PUBLIC_URL}/dev", folder / "shared")
     web_ports = [next(ports) for _ in range(WEBS)]
     servers = [Server(f"web {n}", "web", "is serving", **variables, PORT=str(p)) for n, p in enumerate(web_ports)]
     servers += [Server(f"worker {n}", "worker", "is waiting", **variables) for n in range(WORKERS)]
     urls = [f"http://127.0.0.1:{port}" for port in web_ports]
-    bank, enough = Bank(database, chance), asyncio.Event()
+    bank, enough = Bank(urls, secret, chance), asyncio.Event()
     members = [
         Member(name, seed + number, urls, issuer.token(name, now=clock()), bank.sell)
         for number, name in enumerate(NAMES)
@@ -147,13 +148,14 @@ async def _story(
         enough.set()
         async with asyncio.timeout(MEMBERS_DEADLINE_S):
             await asyncio.gather(*acting)
+        await bank.close()
         say("the members rest; waiting for what is under way")
         was_quiet = await quiet(database)
         screens = await what_members_see(database, members)
         await asyncio.gather(*(each.rest() for each in servers))
     left = left_behind(folder / "shared")
     books = await Books.read(database, members)
-    problems = [*books.problems(bank.orders), *screens, *await contents(books, vault), *await audited(database)]
+    problems = [*books.problems(bank.sales), *screens, *await contents(books, vault), *await audited(database)]
     orphans, disagreements = await swept(database, vault, clock())
     problems += disagreements + ([] if was_quiet else [f"not quiet within {QUIET_DEADLINE_S} s"])
     problems += [f"{each.name}: {complaint}" for each in members for complaint in each.complaints]
@@ -167,7 +169,8 @@ async def _story(
         "attempts": dict(Counter(each["attempt"] for each in books.jobs)),
         "calls of the model": len(site.calls),
         "movements": dict(Counter(each["kind"] for each in books.rows["ledger"])),
-        "orders, and deliveries that came again": [len(bank.orders), bank.repeated],
+        "orders, refunds": [len(bank.sales), sum(each.changes for each in bank.sales)],
+        "deliveries taken again, and failed": [bank.repeated, bank.failed],
         "answers": dict(Counter(told.gist or "yes" for each in members for told in each.told)),
         "uploads": dict(sum((each.uploading for each in members), Counter())),
         "sockets": sum(each.sockets for each in members),

@@ -19,9 +19,10 @@ from server.functions.sweeping import UNCLAIMED_FOR, Sweeper
 from server.store.audit import imbalances
 from server.store.gridfs import BlobMissing, BlobVault
 from tests.scenarios.torture_member import Member
+from tests.scenarios.torture_outside import PACK, Sale
 
 Row: TypeAlias = dict[str, Any]
-TABLES = ("users", "ledger", "images", "jobs", "receipts", "_storage")
+TABLES = ("users", "ledger", "payments", "parkedOrders", "images", "jobs", "receipts", "_storage")
 ALL = 1_000_000
 REFUND_ON_FAILURE = {"succeeded": 1, "dead": 0, "cancelled": 0}
 """What is left spent of a job's credit, by how the job ended."""
@@ -55,10 +56,11 @@ class Books:
         rows["ledger"].sort(key=lambda each: place[each["_id"]])
         return cls(rows, members)
 
-    def problems(self, orders: Sequence[str]) -> Iterator[str]:
+    def problems(self, sales: Sequence[Sale]) -> Iterator[str]:
         """Every broken promise, in a sentence."""
         yield from self.balances()
-        yield from self.movements(orders)
+        yield from self.movements()
+        yield from self.orders(sales)
         yield from self.originals()
         yield from self.unfinished()
         yield from self.answers()
@@ -82,11 +84,10 @@ class Books:
         for stranger in movements:
             yield f"{stranger}: has movements and no account"
 
-    def movements(self, orders: Sequence[str]) -> Iterator[str]:
-        """Every key once; every order once; every refund answers a spend of the same job and image."""
+    def movements(self) -> Iterator[str]:
+        """Every key once; every refund answers a spend of the same job and image."""
         keys = Counter(each["key"] for each in self.rows["ledger"])
         yield from (f"{key} is written {count} times" for key, count in keys.items() if count > 1)
-        yield from (f"{key} was applied {keys[key]} times" for key in orders if keys[key] != 1)
         spent = {each["key"]: each for each in self.rows["ledger"] if each["kind"] == "spend"}
         jobs = {f"generation:{each['_id']}" for each in self.jobs}
         yield from (f"{key} pays for no job" for key in set(spent) - jobs)
@@ -96,6 +97,28 @@ class Books:
                 paid = spent.get(each["key"].replace("refund:", "generation:"))
                 if paid is None or (paid["imageId"], paid["userId"]) != (each["imageId"], each["userId"]):
                     yield f"{each['key']} returns what was not spent"
+
+    def orders(self, sales: Sequence[Sale]) -> Iterator[str]:
+        """Every order is granted once and taken back as far as it was refunded; what the balance could not bear is owed."""
+        granted = Counter(each["orderId"] for each in self.rows["ledger"] if each["kind"] == "order")
+        payments = {each["orderId"]: each for each in self.rows["payments"]}
+        yield from (f"order {each['orderId']} is parked: {each['reason']}" for each in self.rows["parkedOrders"])
+        back: Counter[str] = Counter()
+        for number, sale in enumerate(sales):
+            payment = payments.get(f"order-{number}", {})
+            if granted[f"order-{number}"] != 1 or payment.get("creditsGranted") != PACK:
+                yield f"order-{number} of {sale.name} was granted {granted[f'order-{number}']} times"
+            if payment.get("creditsRevoked") != sale.revoked:
+                yield f"order-{number} of {sale.name}: {payment.get('creditsRevoked')} taken back, not {sale.revoked}"
+            back[sale.name] += sale.revoked
+        taken: Counter[str] = Counter()
+        for each in self.rows["ledger"]:
+            if each["kind"] == "order_refund":
+                taken[each["userId"]] -= each["amount"]
+        for user in self.rows["users"]:
+            name, owed = user["userId"], user.get("creditsOwed", 0)
+            if taken[name] + owed != back[name]:
+                yield f"{name}: {taken[name]} taken back and {owed} owed, of {back[name]} refunded"
 
     def originals(self) -> Iterator[str]:
         """A result and a spent credit; or none and the credit back; or deleted, by its owner."""

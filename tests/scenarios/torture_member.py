@@ -37,6 +37,7 @@ THINKING_S = (0.0, 0.4)
 TRIES = 6
 FREE_CREDITS = 3
 """Whoever has no more than this buys."""
+ON_A_WHIM = 0.08
 MAX_WAITING = 8
 """Who waits for so many drawings uploads no more for now, so that the queue ends."""
 REQUEST = re.compile(r"\[Request ID.*?\]")
@@ -175,7 +176,8 @@ class Member:
         async with httpx.AsyncClient(timeout=CONNECT_S * 3, trust_env=False) as http:
             while not enough.is_set():
                 await asyncio.sleep(self.chance.uniform(*THINKING_S))
-                if (self.shown(self.credits) or {"credits": 0})["credits"] <= FREE_CREDITS:
+                balance = (self.shown(self.credits) or {"credits": 0})["credits"]
+                if balance <= FREE_CREDITS or self.chance.random() < ON_A_WHIM:
                     await self._buy(self.name)
                 for image in self._page():
                     self.bodies[image["_id"]] = image["body"]

@@ -3,58 +3,105 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Sequence
 
+import httpx
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from schema.errors import NotUnique, StoreUnavailable, WriteConflict
-from schema.writer import Writer
-from server.database import Database
-from server.functions import ledger
 from tests.support.gemini import GeminiSite, Scenario, cuts, finished, stalls, told
+from tests.support.webhooks import sign
 
-PACK = 8
+PACK, PRICE_CENTS = 8, 500
+REFUNDS = 0.4
+DELIVERY_S = 10.0
+ACCEPTED = 202
 AGAIN_S = (0.05, 0.3)
 SLOWEST_DRAWING_S = 1.5
 
 
-class Bank:
-    """Sells packs of credits: each order is delivered twice at once, and again later."""
+class Sale(msgspec.Struct):
+    """One order as the bank knows it: who bought it, and how much of it has gone back."""
 
-    def __init__(self, database: Database, chance: random.Random) -> None:
-        self._database, self._chance = database, chance
-        self._sold: list[str] = []
-        self.orders: list[str] = []
-        self.repeated = 0
+    name: str
+    refunded_cents: int = 0
+    changes: int = 0
+
+    @property
+    def revoked(self) -> int:
+        """How many of its credits are taken back in the end."""
+        return PACK * self.refunded_cents // PRICE_CENTS
+
+
+class Bank:
+    """Sells packs of credits as Polar does, by signed webhooks: each is delivered twice at once, and again later.
+
+    Some orders are refunded, in part or in full, and now and then that is heard of before the payment is.
+    """
+
+    def __init__(self, urls: Sequence[str], secret: str, chance: random.Random) -> None:
+        self._urls, self._secret, self._chance = urls, secret, chance
+        self._http = httpx.AsyncClient(timeout=DELIVERY_S, trust_env=False)
+        self.sales: list[Sale] = []
+        self.repeated = self.failed = 0
 
     async def sell(self, name: str) -> None:
-        """Deliver a new order, and sometimes an old one again."""
-        self._sold.append(name)
-        order = len(self._sold) - 1
-        again = self._chance.randrange(len(self._sold))
-        await asyncio.gather(self._deliver(order), self._deliver(order), self._deliver(again))
-        self.orders.append(f"order:{order}")
+        """Deliver a new order, and sometimes an old one again, or one that goes back."""
+        self.sales.append(Sale(name))
+        number, again = len(self.sales) - 1, self._chance.randrange(len(self.sales))
+        paid = self._event(number, "order.paid")
+        repeated = self._event(again, "order.paid")
+        await asyncio.gather(self._deliver(paid), self._deliver(paid), self._deliver(repeated), self._refund(again))
 
-    async def _deliver(self, order: int) -> None:
-        name, key = self._sold[order], f"order:{order}"
+    async def close(self) -> None:
+        """Sell no more."""
+        await self._http.aclose()
 
-        async def work(db: Writer) -> None:
-            user = await ledger.ensure_user(db, name)
-            await ledger.move(db, user, PACK, "order", key=key, order_id=str(order))
+    async def _refund(self, number: int) -> None:
+        sale = self.sales[number]
+        if self._chance.random() < REFUNDS and sale.refunded_cents < PRICE_CENTS:
+            sale.refunded_cents += PRICE_CENTS // 2
+            sale.changes += 1
+            refund = self._event(number, "order.refunded")
+            await asyncio.gather(self._deliver(refund), self._deliver(refund))
 
+    def _event(self, number: int, kind: str) -> bytes:
+        """The order as Polar tells of it: what was paid stays as it was, a refund is younger."""
+        sale, is_refund = self.sales[number], kind == "order.refunded"
+        back = sale.refunded_cents if is_refund else 0
+        status = "paid" if not back else "refunded" if back == PRICE_CENTS else "partially_refunded"
+        order = {
+            "id": f"order-{number}", "status": status, "created_at": "2026-11-20T10:00:00Z",
+            "modified_at": f"2026-11-20T10:00:{1 + (sale.changes if is_refund else 0):02}Z",
+            "net_amount": PRICE_CENTS, "refunded_amount": back, "currency": "usd", "billing_reason": "purchase",
+            "customer_id": f"customer-{sale.name}",
+            "metadata": {"userId": sale.name, "packs": 1, "creditsPerPack": PACK},
+        }  # fmt: skip
+        return json.dumps({"type": kind, "data": order}).encode()
+
+    async def _deliver(self, body: bytes) -> None:
+        """Send until it is taken, as Polar does."""
+        message_id = f"msg_{self._chance.getrandbits(96):x}"
         while True:
+            headers = sign(self._secret.encode(), body, message_id, time.time())
             try:
-                await self._database.transact(work)
-            except NotUnique as taken:  # a newcomer's account may be made by somebody else at this moment
-                if taken.table == "ledger":
-                    self.repeated += 1
-                    return
-            except (StoreUnavailable, WriteConflict):
-                await asyncio.sleep(self._chance.uniform(*AGAIN_S))
+                reply = await self._http.post(
+                    f"{self._chance.choice(self._urls)}/webhooks/polar", content=body, headers=headers
+                )
+            except httpx.HTTPError:
+                self.failed += 1
             else:
-                return
+                if reply.status_code == ACCEPTED:
+                    self.repeated += reply.json()["skipped"]
+                    return
+                if reply.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
+                    raise AssertionError(f"a webhook was refused: {reply.status_code} {reply.text}")
+                self.failed += 1
+            await asyncio.sleep(self._chance.uniform(*AGAIN_S))
 
 
 def slowly(seconds: float) -> Scenario:
