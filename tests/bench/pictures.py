@@ -1,7 +1,8 @@
 """A 12-megapixel photo from upload to stored, blurred and drawn, against Pillow's bare decode and encode of the same file.
 
 Run it with `python -m tests.bench.pictures`. The floor is what no pipeline can do without: decode the file once and encode a
-picture of the size we store, in this process; for the drawn picture, the stylizer alone is added to it. The product's figures are over HTTP and sockets, from processes of their own.
+picture of the size we store, in this process; for the drawn picture the stylizer alone is added to it. The product's figures
+are over HTTP and sockets, from processes of their own.
 """
 
 from __future__ import annotations
