@@ -64,7 +64,8 @@ class Member(Anyone):
 
     @property
     def is_impersonated(self) -> bool:
-        """Is it an operator who signed in as this person? For mutations: no answer depends on it."""
+        """Is it an operator who signed in as this person?"""
+        self._facets.add(SUBJECT)
         return self._identity is not None and self._identity.impersonated_by is not None
 
 
@@ -81,8 +82,11 @@ W = TypeVar("W", bound=Anyone, covariant=True)
 async def authorise(kind: type[Anyone], identity: Identity | None, facets: set[str], db: Reader) -> Anyone:
     """The caller as the function declares it. Raises `Unauthenticated` or `Forbidden`."""
     caller = kind(identity, facets)
-    if isinstance(caller, Admin) and not await is_admin(db, caller.subject):
-        raise Forbidden("Only administrators can do this.")
+    if isinstance(caller, Admin):
+        if not await is_admin(db, caller.subject):
+            raise Forbidden("Only administrators can do this.")
+        if caller.is_impersonated:
+            raise Forbidden("Nobody can administrate in somebody else's name.")
     if isinstance(caller, Member):
         _ = caller.subject
     return caller

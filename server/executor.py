@@ -45,8 +45,10 @@ log = logging.getLogger("anime.functions")
 
 
 def facet(caller: Caller, name: str) -> str | None:
-    """What a caller looks like to functions."""
-    return caller.subject if caller is not None and name == SUBJECT else None
+    """What a caller looks like to functions: an operator in somebody's name is not that person."""
+    if caller is None or name != SUBJECT:
+        return None
+    return caller.subject if caller.impersonated_by is None else f"{caller.subject}\0{caller.impersonated_by}"
 
 
 class Executor:

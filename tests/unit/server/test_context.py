@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
 import pytest
 from pymongo import AsyncMongoClient
 
@@ -23,6 +24,7 @@ from server.auth.identity import Identity
 from server.context import SUBJECT, Action, Admin, Anyone, Clock, Member, Mutation, Query, QueryClock, Urls, authorise
 from server.database import Database
 from server.errors import Forbidden, Invalid, Unauthenticated
+from server.executor import facet
 from server.store.mongo import MongoStore
 from server.store.setup import set_up
 from server.work import GENERATE_IMAGE
@@ -104,6 +106,10 @@ async def test_the_declared_caller_is_the_authorisation(database: Database) -> N
 
     await mutating(database, lambda ctx: ctx.db.insert(AdminRole(user_id="ana", created_at=NOW)))
     assert type(await authorise(Admin, ANA, facets, await database.newest())) is Admin
+    operator = msgspec.structs.replace(ANA, impersonated_by="root")
+    with pytest.raises(Forbidden, match="somebody else's name"):
+        await authorise(Admin, operator, facets, await database.newest())
+    assert facet(operator, SUBJECT) != facet(ANA, SUBJECT)  # so they never share an answer
 
 
 async def test_comparing_with_the_clock_makes_an_answer_refresh_itself(database: Database) -> None:

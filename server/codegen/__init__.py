@@ -1,0 +1,1 @@
+"""What clients are generated from: the functions' own signatures, and nothing else."""
