@@ -9,11 +9,14 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-from base64 import b64encode
+from base64 import b64decode, b64encode
 
 import msgspec
 
 from schema.values import integral
+
+MINUS_ZERO = {"$float": "AAAAAAAAAIA="}
+"""JSON's `-0` means zero, so the one that is meant is spelt out."""
 
 _encoder = msgspec.json.Encoder(order="sorted")
 
@@ -30,6 +33,16 @@ def encode_value(value: object) -> bytes:
 def canonical_arguments(arguments: bytes) -> bytes:
     """A call's arguments with sorted keys and one spelling for each number: equal calls have equal bytes."""
     return _encoder.encode(integral(msgspec.json.decode(arguments)))
+
+
+def read_arguments(arguments: bytes) -> object:
+    """A call's arguments as Python has them: minus zero is a number. Raises `msgspec.DecodeError`."""
+    return _read(integral(msgspec.json.decode(arguments)))
+
+
+def plain(value: bytes) -> bytes:
+    """An encoded value in JSON's own words: Int64 and bytes as texts, what is no finite number by its name."""
+    return _encoder.encode(_plain(msgspec.json.decode(value))) if b'"$' in value else value
 
 
 def digest(value: bytes) -> bytes:
@@ -53,6 +66,30 @@ def _wire(value: object) -> object:
     if isinstance(value, dict):
         return {name: _wire(item) for name, item in value.items()}
     raise TypeError(f"a {type(value).__name__} is not a value that clients know")
+
+
+def _read(value: object) -> object:
+    if value == MINUS_ZERO:
+        return -0.0
+    if isinstance(value, dict):
+        return {name: _read(item) for name, item in value.items()}
+    return [_read(item) for item in value] if isinstance(value, list) else value
+
+
+def _plain(value: object) -> object:
+    match value:
+        case {"$bytes": str(text)}:
+            return text
+        case {"$integer": str(text)}:
+            return str(int.from_bytes(b64decode(text), "little", signed=True))
+        case {"$float": str(text)}:
+            (number,) = struct.unpack("<d", b64decode(text))
+            return -0.0 if number == 0.0 else str(number).replace("inf", "Infinity").replace("nan", "NaN")
+        case dict():
+            return {name: _plain(item) for name, item in value.items()}
+        case list():
+            return [_plain(item) for item in value]
+    return value
 
 
 def _number(value: float) -> object:

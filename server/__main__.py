@@ -7,6 +7,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from server import roles
 from server.config import ConfigurationError, Environment, Settings, read_settings
@@ -84,6 +85,19 @@ async def admin(settings: Settings, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def codegen(arguments: argparse.Namespace) -> int:
+    """Write types for clients, from the functions alone: no settings, no database."""
+    from server.codegen.writing import generate
+
+    try:
+        for path in generate(arguments.types, arguments.python, arguments.reference):
+            say(f"wrote {path}")
+    except OSError as error:
+        print(f"error: {error.filename} cannot be written: {error.strerror}", file=sys.stderr)
+        return 2
+    return 0
+
+
 COMMANDS: dict[str, tuple[Command, Environment]] = {
     "dev": (dev, "development"),
     "web": (web, "production"),
@@ -105,7 +119,15 @@ def main() -> int:
         if name == "admin":
             each.add_argument("deed", choices=("grant", "revoke", "list"))
             each.add_argument("subject", nargs="?", help="the person's subject, as in their token")
+    types = commands.add_parser("codegen", help=(codegen.__doc__ or "").rstrip("."))
+    types.add_argument("types", nargs="?", type=Path, metavar="DIR", help="where api.d.ts, api.js, dataModel.d.ts go")
+    types.add_argument("--python", type=Path, metavar="FILE", help="where the typed Python client goes")
+    types.add_argument("--reference", type=Path, metavar="FILE", help="where the function reference goes")
     arguments = parser.parse_args()
+    if arguments.command == "codegen":
+        if not (arguments.types or arguments.python or arguments.reference):
+            types.error("say what to write: DIR, --python FILE or --reference FILE")
+        return codegen(arguments)
     command, environment = COMMANDS[arguments.command]
     status = 2
     try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
@@ -18,7 +18,7 @@ from schema.errors import NotUnique, SchemaError, SnapshotGone, StoreUnavailable
 from schema.reader import Reader
 from schema.readset import ReadSet
 from schema.system import Receipt
-from schema.values import Id, Millis, Timestamp, days
+from schema.values import Id, Millis, Timestamp, days, seconds
 from schema.wire import digest, encode_value
 from schema.writer import Writer
 from server.auth.identity import Identity
@@ -37,6 +37,8 @@ MAX_MUTATION_RESULT_BYTES = 1 << 20
 """A mutation's is kept in its receipt, and a document has an end."""
 RECEIPT_LIFETIME = days(14)
 MAX_UNIQUENESS_RETRIES = 3
+RETRY_TIMED_OUT: Millis = seconds(10)
+"""A query that ran out of time may have met a bad moment: whoever watches it has it tried again."""
 
 Caller = Identity | None
 T = TypeVar("T")
@@ -67,9 +69,17 @@ class Executor:
         self._limits, self._bounds, self._clock = limits, bounds, clock
         self._mutation_rate = per_minute(bounds.mutations_per_minute_per_member)
         self._lanes: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._failed_queries = self._timed_out_queries = 0
 
     def __repr__(self) -> str:
         return f"<Executor {self._registry!r}>"
+
+    def metrics(self) -> Mapping[str, float]:
+        """How many queries went wrong for reasons of our own; `failed` includes those that ran out of time."""
+        return {
+            "anime_queries_failed_total": self._failed_queries,
+            "anime_queries_timed_out_total": self._timed_out_queries,
+        }
 
     async def evaluate(self, question: Question, caller: Caller, ts: Timestamp) -> Evaluated:
         """The query's result at `ts` and what it depended on. Raises `SnapshotGone` and `StoreUnavailable`, nothing else."""
@@ -78,12 +88,17 @@ class Executor:
             return _failed(unknown_function(question.path), ReadSet(), question.journal)
         db = self._database.at(ts, question.journal)
         facets: set[str] = set()
+        time = asyncio.timeout(self._bounds.query_timeout_s or None)
         try:
-            async with asyncio.timeout(self._bounds.query_timeout_s or None):
+            async with time:
                 value = _encoded(await self._query(function, question.arguments, caller, facets, db))
         except (SnapshotGone, StoreUnavailable):
             raise
         except Exception as error:
+            self._failed_queries += known(error) is None
+            if time.expired():
+                self._timed_out_queries += 1
+                db.expire_at(self._clock() + RETRY_TIMED_OUT)
             return _failed(self._public(error, question.path), db.read_set(frozenset(facets)), question.journal)
         return Evaluated(Value(Raw(value), digest(value), db.new_journal), db.read_set(frozenset(facets)))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from uuid import UUID
 
 from schema.values import Millis
 
@@ -37,6 +38,11 @@ def capability_id() -> str:
 def request_id() -> str:
     """16 hexadecimal characters that tie an error a client saw to the log."""
     return secrets.token_hex(8)
+
+
+def session_id() -> UUID:
+    """Names a client to the server from its first socket to its last."""
+    return UUID(int=secrets.randbits(128), version=4)
 
 
 def _text(number: int, length: int) -> str:

@@ -15,7 +15,8 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from schema.values import camel, integral
+from schema.values import camel
+from schema.wire import read_arguments
 from server.context import Action, Anyone, Mutation, Query
 from server.errors import Invalid
 from server.limits import Rate
@@ -44,7 +45,7 @@ class Function(msgspec.Struct, frozen=True):
     def decode(self, arguments: bytes) -> dict[str, Any]:
         """The arguments as the handler takes them. Raises `Invalid`, naming the field and what was expected."""
         try:
-            decoded = msgspec.convert(integral(msgspec.json.decode(arguments)), self.arguments)
+            decoded = msgspec.convert(read_arguments(arguments), self.arguments)
         except (msgspec.ValidationError, msgspec.DecodeError) as error:
             raise _invalid(str(error)) from None
         return {name: getattr(decoded, name) for name in self.arguments.__struct_fields__}

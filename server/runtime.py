@@ -132,12 +132,13 @@ class Runtime:
     def metrics(self) -> Mapping[str, float]:
         """What this process counts."""
         return {
-            "anime_sockets": 0 if self.endpoint is None else len(self.endpoint),
             "anime_answers": len(self.hub.answers),
             "anime_query_executions_total": self.hub.executions,
             "anime_invalidations_total": self.hub.invalidations,
-            "anime_feed_events_total": self.tail.events,
             "anime_feed_age_seconds": self.feed_age() / 1_000,
+            **self.tail.metrics(),
+            **self.executor.metrics(),
+            **({} if self.endpoint is None else self.endpoint.metrics()),
             **self.queue.metrics(),
             **self.webhooks.metrics(),
             **({} if self.worker is None else self.worker.metrics()),

@@ -5,10 +5,12 @@ Invariant: the text depends on the manifest alone.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 from typing import Final
 
+from schema.values import camel
 from server.codegen.manifest import Manifest, Operation
 from server.codegen.shapes import (
     Either,
@@ -40,6 +42,9 @@ PLAIN: Final = {
 }
 
 
+_SNAKE = re.compile(r"`([a-z][a-z0-9]*(?:_[a-z0-9]+)+)`")
+
+
 def typescript_files(manifest: Manifest) -> dict[str, str]:
     """The files by name."""
     return {"api.d.ts": api_types(manifest), "api.js": API_JS, "dataModel.d.ts": data_model(manifest)}
@@ -69,7 +74,7 @@ def api_types(manifest: Manifest) -> str:
     lines = [HEADER, f'import type {{ {", ".join(convex)} }} from "convex/server";']
     lines += [f'import type {{ {", ".join(model)} }} from "./dataModel.js";'] if model else []
     for record in manifest.records:
-        lines += ["", *jsdoc(record.doc), f"export type {record.name} = {{", *_members(record.fields), "};"]
+        lines += ["", *jsdoc(record.doc), f"export type {record.name} = {{", *members(record.fields), "};"]
     lines += ["", *jsdoc("References to the public functions: `api.module.name`."), "export declare const api: {"]
     for module, operations in manifest.modules.items():
         lines.append(f"{INDENT}{module}: {{")
@@ -98,7 +103,7 @@ def data_model(manifest: Manifest) -> str:
         "};",
     ]
     for record in manifest.documents:
-        lines += ["", *jsdoc(record.doc), f"export type {record.name} = {{", *_members(record.fields), "};"]
+        lines += ["", *jsdoc(record.doc), f"export type {record.name} = {{", *members(record.fields), "};"]
     lines += ["", *jsdoc("The tables that clients see."), "export type DataModel = {"]
     lines += [f"{INDENT}{table}: Table<{name}>;" for table, name in tables.items()]
     lines += ["};", "", *jsdoc("The names of the tables that clients see.")]
@@ -138,11 +143,16 @@ def type_text(shape: Shape) -> str:
             return f'Doc<"{table}">' if table else name
 
 
+def as_clients_say(text: str) -> str:
+    """A docstring with the names of fields as they travel."""
+    return _SNAKE.sub(lambda found: f"`{camel(found[1])}`", text)
+
+
 def jsdoc(text: str, indent: str = "") -> list[str]:
     """A comment that editors show."""
     width = MAX_COLUMNS - len(indent) - 3
     lines: list[str] = []
-    for paragraph in text.replace("*/", "*\\/").split("\n\n"):
+    for paragraph in as_clients_say(text).replace("*/", "*\\/").split("\n\n"):
         lines += [""] if lines else []
         lines += textwrap.wrap(paragraph, width, break_on_hyphens=False)
     if len(lines) == 1 and len(lines[0]) + len(indent) + 7 <= MAX_COLUMNS:
@@ -150,7 +160,8 @@ def jsdoc(text: str, indent: str = "") -> list[str]:
     return [f"{indent}/**", *(f"{indent} * {line}".rstrip() for line in lines), f"{indent} */"]
 
 
-def _members(fields: Sequence[Field], indent: str = INDENT) -> list[str]:
+def members(fields: Sequence[Field], indent: str = INDENT) -> list[str]:
+    """A type's fields, each on its line; a long union on several."""
     lines: list[str] = []
     for field in fields:
         named = f"{indent}{field.wire_name}{'?' if field.is_optional else ''}:"
@@ -166,7 +177,7 @@ def _members(fields: Sequence[Field], indent: str = INDENT) -> list[str]:
 
 def _reference(operation: Operation, indent: str) -> list[str]:
     """The type of one function, on one line where it fits."""
-    given = " ".join(line.strip() for line in _members(operation.arguments)).rstrip(";")
+    given = " ".join(line.strip() for line in members(operation.arguments)).rstrip(";")
     arguments = f"{{ {given} }}" if given else "Record<string, never>"
     parts = [f'"{operation.kind}"', '"public"', arguments, type_text(operation.result)]
     line = f"{indent}{operation.name}: FunctionReference<{', '.join(parts)}>;"
@@ -177,5 +188,5 @@ def _reference(operation: Operation, indent: str) -> list[str]:
     if len(deeper) + len(arguments) + 1 <= MAX_COLUMNS:
         lines.append(f"{deeper}{arguments},")
     else:
-        lines += [f"{deeper}{{", *_members(operation.arguments, deeper + INDENT), f"{deeper}}},"]
+        lines += [f"{deeper}{{", *members(operation.arguments, deeper + INDENT), f"{deeper}}},"]
     return [*lines, f"{deeper}{parts[3]}", f"{indent}>;"]

@@ -19,6 +19,8 @@ from server.store.codec import timestamp
 RawDocument = dict[str, Any]
 
 DOCUMENT_EVENTS = frozenset({"insert", "update", "replace", "delete"})
+SUMMARY = "summary"
+"""Our own kind: stands for many events of one commit."""
 
 
 def pipeline() -> list[RawDocument]:
@@ -37,9 +39,23 @@ def commits(events: Sequence[RawDocument]) -> list[Commit]:
     return [Commit(timestamp(time), united(write_set(event) for event in group)) for time, group in grouped]
 
 
+def summary(held: Sequence[RawDocument]) -> RawDocument:
+    """One event in place of many of the same commit, from which only their tables can be told."""
+    tables = frozenset[str]().union(*map(_tables, held))
+    return {**held[-1], "operationType": SUMMARY, "tables": tables}
+
+
+def _tables(event: RawDocument) -> frozenset[str]:
+    if event["operationType"] in DOCUMENT_EVENTS:
+        return frozenset({event["ns"]["coll"]}) & TABLES.keys()
+    return write_set(event).tables
+
+
 def write_set(event: RawDocument) -> WriteSet:
     """What one event touched."""
     kind = event["operationType"]
+    if kind == SUMMARY:
+        return WriteSet(tables=event["tables"])
     if kind not in DOCUMENT_EVENTS:
         name = event.get("ns", {}).get("coll")
         return WriteSet(tables=frozenset({name})) if kind == "drop" and name in TABLES else EVERYTHING

@@ -12,9 +12,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import bson
 import pymongo
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import OperationFailure, PyMongoError
@@ -32,6 +33,8 @@ RawDocument = dict[str, Any]
 MAX_BATCH_EVENTS = 1_000
 MAX_BATCH_BYTES = 12 << 20
 """A reply may hold 16 MiB; one that comes near it may have been cut in the middle of a transaction."""
+MAX_HELD_EVENTS = 5_000
+"""What is kept of one transaction; of a larger one only the tables are remembered."""
 AWAIT_MS = 1_000
 DEADLINE_S = 10.0
 FIRST_PAUSE_S = 0.1
@@ -57,10 +60,19 @@ class Tail:
         self._held: list[RawDocument] = []
         self._history_lost = False
         self.is_open = False
-        self.events = 0
+        self._events = self._coarse = self._reopened = self._gaps = 0
 
     def __repr__(self) -> str:
-        return f"<Tail {'open' if self.is_open else 'closed'}, {self.events} events, {len(self._held)} held>"
+        return f"<Tail {'open' if self.is_open else 'closed'}, {self._events} events, {len(self._held)} held>"
+
+    def metrics(self) -> Mapping[str, float]:
+        """What came, how much of it only roughly, and how often the stream was interrupted or had lost its history."""
+        return {
+            "anime_feed_events_total": self._events,
+            "anime_feed_coarse_commits_total": self._coarse,
+            "anime_feed_reopened_total": self._reopened,
+            "anime_feed_gaps_total": self._gaps,
+        }
 
     async def run(self) -> None:
         """Follow for ever; network trouble and failovers are waited out. Ends only when cancelled."""
@@ -73,6 +85,7 @@ class Tail:
             except (PyMongoError, StoreUnavailable, TimeoutError) as error:
                 self._history_lost = isinstance(error, OperationFailure) and error.code in HISTORY_LOST
                 pause = FIRST_PAUSE_S if self.is_open else min(LAST_PAUSE_S, 2 * pause)
+                self._reopened += self.is_open
                 log.warning("feed interrupted: %s", type(error).__name__, extra={"action": "feed.interrupted"})
             finally:
                 self.is_open = False
@@ -83,6 +96,7 @@ class Tail:
         log.error("feed history lost: all answers are computed again", extra={"action": "feed.gap"})
         self._start, self._resume, self._held = await self._store.newest(), None, []
         self._history_lost = False
+        self._gaps += 1
         self._lost(self._start)
 
     async def _follow(self) -> None:
@@ -90,7 +104,8 @@ class Tail:
         if self._resume is not None:
             stage["resumeAfter"] = self._resume
         else:
-            stage["startAtOperationTime"] = codec.cluster_time(self._start)
+            # The moment after: what is at `_start` is delivered or lost, and what the stream cannot pass may be there.
+            stage["startAtOperationTime"] = codec.cluster_time(Timestamp(self._start + 1))
         self._held = []
         async with self._store.client.start_session(causal_consistency=False) as session:
             opened = await self._command(
@@ -120,7 +135,7 @@ class Tail:
 
     def _take(self, batch: list[RawDocument], resume: RawDocument) -> None:
         """Deliver what is whole; hold the last cluster time back while more of it may come."""
-        self.events += len(batch)
+        self._events += len(batch)
         pending = self._held + batch
         if _has_room(batch):
             whole, self._held = pending, []
@@ -129,6 +144,8 @@ class Tail:
             last = pending[-1]["clusterTime"]
             whole = [event for event in pending if event["clusterTime"] != last]
             self._held = pending[len(whole) :]
+            if len(self._held) > MAX_HELD_EVENTS:
+                self._held = [events.summary(self._held)]
             if whole:
                 self._resume = whole[-1]["_id"]
         if whole:
@@ -136,6 +153,7 @@ class Tail:
             fresh = [commit for commit in found if commit.ts > self._start]
             if fresh:
                 self._start = fresh[-1].ts
+                self._coarse += sum(bool(commit.writes.tables) for commit in fresh)
                 self._deliver(fresh, fresh[-1].ts)
 
     async def _command(self, command: RawDocument, session: AsyncClientSession) -> RawDocument:
@@ -160,6 +178,13 @@ def _has_room(batch: list[RawDocument]) -> bool:
 
 
 def _size(event: RawDocument) -> int:
-    """An upper estimate of what an event takes in a reply; images are projected to short indexed fields."""
-    images = (event.get("fullDocument"), event.get("fullDocumentBeforeChange"))
-    return 2_048 + sum(len(value) for image in images if image for value in image.values() if isinstance(value, str))
+    """An upper estimate of what an event takes in a reply; images are projected to indexed fields, which are short as a rule."""
+    parts = (event.get("fullDocument"), event.get("fullDocumentBeforeChange"), event.get("documentKey"))
+    return 2_048 + sum(_length(value) for part in parts if part for value in part.values())
+
+
+def _length(value: object) -> int:
+    """What a value takes: anything can have been put there by hand."""
+    if isinstance(value, str):
+        return len(value) if value.isascii() else 4 * len(value)
+    return 16 if value is None or isinstance(value, float | int) else len(bson.encode({"": value}))

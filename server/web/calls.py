@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from schema.errors import SnapshotGone, StoreUnavailable
 from schema.values import Timestamp
+from schema.wire import plain
 from server.caller import CallerRefused, Callers
 from server.errors import PublicError, RateLimited
 from server.executor import Caller, Executor
@@ -29,7 +30,8 @@ from subscriptions.version import decode_timestamp, encode_timestamp
 MAX_BODY_BYTES = (16 << 20) + 2_000
 
 
-FORMATS = ("json", "convex_encoded_json", "convex_json", "convex_clean_json")
+PLAIN_FORMATS = ("json", "convex_clean_json")
+FORMATS = (*PLAIN_FORMATS, "convex_encoded_json", "convex_json")
 
 
 class UnknownFormat(Exception):
@@ -52,6 +54,13 @@ class Outcome(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     value: Raw | msgspec.UnsetType = msgspec.UNSET
     error_message: str | msgspec.UnsetType = msgspec.UNSET
     error_data: Raw | msgspec.UnsetType = msgspec.UNSET
+
+    def plain(self) -> Outcome:
+        """The same for readers that know JSON and nothing else."""
+        value, data = (
+            each if each is msgspec.UNSET else Raw(plain(bytes(each))) for each in (self.value, self.error_data)
+        )
+        return msgspec.structs.replace(self, value=value, error_data=data)
 
 
 class HttpFunctions:
@@ -80,7 +89,8 @@ class HttpFunctions:
             try:
                 caller = await self._caller(request)
                 call = _call(await read_body(request, MAX_BODY_BYTES))
-                return _json(200, await run(call, caller))
+                outcome = await run(call, caller)
+                return _json(200, outcome.plain() if call.format in PLAIN_FORMATS else outcome)
             except RateLimited as error:
                 return RefusalResponse(limited(error))
             except CallerRefused as refused:

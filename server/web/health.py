@@ -44,7 +44,7 @@ def health_routes(gauges: Gauges) -> list[Route]:
         return JSONResponse({"ready": ready, "feedAgeMs": age}, 200 if ready else 503)
 
     async def metrics(_: Request) -> Response:
-        lines = [f"{name} {value:g}" for name, value in sorted(gauges.metrics().items())]
+        lines = [f"{name} {value:.15g}" for name, value in sorted(gauges.metrics().items())]
         return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")
 
     async def version(_: Request) -> Response:

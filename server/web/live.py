@@ -36,12 +36,12 @@ TEXT, DEFLATED = 0x81, 0xC1
 class LiveLine:
     """One socket's line, for the loop's thread only."""
 
-    __slots__ = ("_bits", "_drained", "_transport", "writable")
+    __slots__ = ("_bits", "_drained", "_transport", "is_cut", "is_silent", "writable")
 
     def __init__(self, transport: Any, bits: int | None) -> None:
         self._transport, self._bits = transport, bits
         self._drained: Callable[[], None] | None = None
-        self.writable = False
+        self.writable = self.is_cut = self.is_silent = False
 
     def __repr__(self) -> str:
         return f"<LiveLine {'writable' if self.writable else 'not writable'}, deflate {self._bits}>"
@@ -70,6 +70,7 @@ class LiveLine:
 
     def abort(self) -> None:
         """Cut the line."""
+        self.is_cut = True
         self._transport.abort()
 
 
@@ -168,6 +169,8 @@ class LiveProtocol(SocketLine):
     def keepalive_timeout(self) -> None:
         """The client has not answered a ping."""
         super().keepalive_timeout()
+        if self.live is not None:
+            self.live.is_silent = True
         self._cut_after_grace()
 
     def _cut_after_grace(self) -> None:

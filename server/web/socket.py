@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from starlette.requests import HTTPConnection
@@ -87,13 +87,22 @@ class SyncEndpoint:
         self._workers: set[SocketWorker[Caller]] = set()
         self._limits, self._rate = limits, per_minute(bounds.sockets_per_minute_per_address)
         self._addresses, self._members = Seats(bounds.max_sockets_per_address), Seats(bounds.max_sockets_per_member)
-        self._closed = 0
+        self._closed = self._cut = self._silent = 0
 
     def __repr__(self) -> str:
         return f"<SyncEndpoint {len(self._workers)} sockets>"
 
     def __len__(self) -> int:
         return len(self._workers)
+
+    def metrics(self) -> Mapping[str, float]:
+        """How many are here and how many have left; of those, who would not read and who did not answer our pings."""
+        return {
+            "anime_sockets": len(self),
+            "anime_sockets_closed_total": self._closed,
+            "anime_sockets_stuck_total": self._cut,
+            "anime_sockets_silent_total": self._silent,
+        }
 
     async def heartbeat(self) -> None:
         """Ping for ever whoever has heard nothing for a while, a slice of them at a time; and keep memory tidy."""
@@ -138,6 +147,8 @@ class SyncEndpoint:
             self._workers.discard(worker)
             calls.leave()
             self._closed += 1
+            self._cut += connection.line.is_cut
+            self._silent += connection.line.is_silent
 
     def _refusal(self, websocket: WebSocket) -> JSONResponse | None:
         version = websocket.path_params.get("version")

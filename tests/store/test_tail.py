@@ -24,18 +24,16 @@ from schema.keys import BY_ID, key_of, one_document
 from schema.readset import Commit, ReadSet, Touch, overlap
 from schema.users import User
 from schema.values import Id, Timestamp
-from server.store import codec, embedded_child, tail
+from server.store import codec, tail
 from server.store.embedded import EmbeddedMongod
 from server.store.mongo import MongoStore, MongoTransaction
 from server.store.setup import set_up
 from server.store.tail import Tail
+from tests.support.oplog import forgetful_mongod, replace_what_is_too_large, roll_the_oplog
 
 DEADLINE_S = 60.0
 NOW = 1_700_000_000_000.0
 EVERYTHING = frozenset(TABLES)
-TINY_OPLOG_MB = 1
-CHECKPOINT_EVERY_S = 1
-"""What no checkpoint covers yet stays in the oplog."""
 
 
 class Recorder:
@@ -264,6 +262,25 @@ async def test_a_transaction_is_one_commit_however_large(store: MongoStore, coun
     assert not recorder.commits[1].writes.tables
 
 
+async def test_of_a_huge_transaction_only_its_tables_are_remembered(
+    store: MongoStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So what is held until it is whole has an end; its neighbours are known as well as ever."""
+    monkeypatch.setattr(tail, "MAX_HELD_EVENTS", 1_500)
+    start = await store.newest()
+    recorder = Recorder(start)
+    followed = Tail(store, start, deliver=recorder.deliver, lost=recorder.lost)
+    before = await insert(store, user_named("before-huge"))
+    huge = await in_bulk(store, "huge", 4_500)
+    after = await insert(store, user_named("after-huge"))
+    async with running(followed):
+        await recorder.reach(after)
+    assert recorder.times == [before, huge, after]
+    assert [each.writes.tables for each in recorder.commits] == [frozenset(), {"users", "images"}, frozenset()]
+    assert sum(touch.index == BY_ID for touch in recorder.commits[1].writes.touches) <= 1_500 + tail.MAX_BATCH_EVENTS
+    assert followed.metrics()["anime_feed_coarse_commits_total"] == 1
+
+
 async def test_large_transactions_in_a_row_and_full_batches_end_where_commits_end(store: MongoStore) -> None:
     async with following(store) as recorder:
         sizes = (500, 500, 700, 1, 999, 1, 300)
@@ -353,25 +370,10 @@ async def test_it_goes_on_where_it_was_when_mongod_is_killed(tmp_path: Path) -> 
 # --- history that is gone --------------------------------------------------------------------------------------------
 
 
-async def roll_the_oplog(store: MongoStore, past: Timestamp) -> None:
-    """Write elsewhere until nothing is left of what happened up to `past`."""
-    oplog, junk = store.client["local"]["oplog.rs"], store.client["junk"]["junk"]
-    async with asyncio.timeout(DEADLINE_S):
-        while True:
-            await junk.insert_many([{"x": secrets.token_hex(50_000)} for _ in range(20)])
-            oldest = await oplog.find_one({}, sort=[("$natural", 1)])
-            if oldest is not None and codec.timestamp(oldest["ts"]) > past:
-                return
-
-
 async def test_history_that_is_gone_is_told_and_the_feed_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded_child, "OPLOG_MB", TINY_OPLOG_MB)
-    impatient = tmp_path / "mongod"
-    impatient.write_text(f'#!/bin/sh\nexec "{embedded_child.locate_mongod()}" "$@" --syncdelay {CHECKPOINT_EVERY_S}\n')
-    impatient.chmod(0o755)
-    async with EmbeddedMongod(tmp_path / "data", locate=lambda: impatient) as mongod, opened(mongod.uri) as store:
+    async with forgetful_mongod(tmp_path, monkeypatch) as mongod, opened(mongod.uri) as store:
         start = await store.newest()
         recorder = Recorder(start)
         followed = Tail(store, start, deliver=recorder.deliver, lost=recorder.lost)
@@ -379,7 +381,7 @@ async def test_history_that_is_gone_is_told_and_the_feed_goes_on(
             seen = await insert(store, user_named("seen"))
             await recorder.reach(seen)
         missed = await insert(store, user_named("missed"))
-        await roll_the_oplog(store, past=missed)
+        await roll_the_oplog(store.client, past=missed)
         async with running(followed):
             await recorder.until(lambda: bool(recorder.losses))
             later = await insert(store, user_named("later"))
@@ -403,6 +405,20 @@ async def test_a_dropped_database_is_told_and_the_feed_goes_on(own_store: MongoS
     assert recorder.times[-1] == later or recorder.losses[-1] >= later
     dropped = [each for each in recorder.commits if each.writes.tables]
     assert frozenset().union(*(each.writes.tables for each in dropped)) == EVERYTHING
+
+
+async def test_an_event_that_no_reply_can_hold_is_passed_over_once(own_store: MongoStore) -> None:
+    """Though it is the newest there is: the feed must not begin again at the moment that it cannot pass."""
+    start = await own_store.newest()
+    recorder = Recorder(start)
+    followed = Tail(own_store, start, deliver=recorder.deliver, lost=recorder.lost)
+    async with running(followed):
+        await replace_what_is_too_large(own_store.database["users"])
+        await recorder.until(lambda: bool(recorder.losses))
+        later = await insert(own_store, user_named("later"))
+        await recorder.reach(later)
+    assert recorder.times[-1] == later
+    assert len(recorder.losses) == followed.metrics()["anime_feed_gaps_total"] == 1
 
 
 # --- what is known only roughly --------------------------------------------------------------------------------------

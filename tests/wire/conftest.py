@@ -19,17 +19,18 @@ from tests.wire.story import Story, telling
 Teller = Callable[..., AbstractAsyncContextManager[Story]]
 
 
-async def write_note(world: World, subject: str, text: str) -> None:
-    """Write a note beside the story, over HTTP."""
+async def write_notes(world: World, subject: str, *texts: str) -> None:
+    """Write notes beside the story, over HTTP."""
     async with httpx.AsyncClient(headers={"Authorization": f"Bearer {await world.token(subject)}"}) as http:
-        body = {"path": "playground:note", "args": {"text": text}}
-        reply = await http.post(f"{world.url}/api/mutation", json=body)
-        assert reply.json()["status"] == "success"
+        for text in texts:
+            body = {"path": "playground:note", "args": {"text": text}}
+            reply = await http.post(f"{world.url}/api/mutation", json=body)
+            assert reply.json()["status"] == "success"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 async def world(mongod_uri: str) -> AsyncIterator[World]:
-    """A product with the playground beside its own functions, for all tests of a file: each is somebody else in it."""
+    """A product with the playground beside its own functions, for all tests of the folder: each is somebody else in it."""
     async with open_world(mongod_uri, registry=playground.with_playground(playground)) as opened:
         yield opened
 

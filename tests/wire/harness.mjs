@@ -67,7 +67,14 @@ export function dieAfter(type) {
   lastWords = type;
 }
 
-class NotingSocket extends WebSocket {
+let altered;
+
+/** What arrives from now on is changed by this on its way, until it is taken back with `undefined`. */
+export function alter(change) {
+  altered = change;
+}
+
+export class NotingSocket extends WebSocket {
   #dead = false;
 
   constructor(...given) {
@@ -78,6 +85,7 @@ class NotingSocket extends WebSocket {
 
   emit(event, ...more) {
     if (event === "message" && this.#dead) return false;
+    if (event === "message" && altered) more[0] = Buffer.from(altered(more[0].toString()));
     const taken = super.emit(event, ...more);
     if (event === "message" && JSON.parse(more[0].toString()).type === lastWords) {
       lastWords = undefined;
@@ -109,6 +117,12 @@ export function connect(options = {}) {
 export async function freshToken(subject = told.subject) {
   const reply = await fetch(`${told.site}/dev/token`, { method: "POST", body: JSON.stringify({ subject }) });
   return (await reply.json()).token;
+}
+
+/** The same claims with a signature that is not the issuer's. */
+export function forged(token) {
+  const [header, payload, signature] = token.split(".");
+  return [header, payload, signature.split("").reverse().join("")].join(".");
 }
 
 /** Sign in and wait for the server's confirmation. */

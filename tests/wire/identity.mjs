@@ -1,5 +1,5 @@
 // Signing in and out: two Authenticates, confirmation, a refused token and its refresh, tokens that are never good.
-import { connect, freshToken, received, say, sent, signIn, tell, told, until, watch } from "./harness.mjs";
+import { connect, forged, freshToken, received, say, sent, signIn, tell, told, until, watch } from "./harness.mjs";
 import { anyApi as api } from "convex/server";
 
 await tell(async () => {
@@ -53,13 +53,23 @@ await tell(async () => {
   say("refused always", { signedIn, tries: sent("Authenticate").length - tries });
   say("as nobody", { value: await third.query(api.playground.whoAmI, {}) });
   await third.close();
-});
 
-/** The same claims with a signature that is not the issuer's. */
-function forged(token) {
-  const [header, payload, signature] = token.split(".");
-  return [header, payload, signature.split("").reverse().join("")].join(".");
-}
+  const fourth = connect({ authRefreshTokenLeewaySeconds: told.lifetime - 1 });
+  const whoStays = watch(fourth, api.playground.whoAmI);
+  const [claims, confirmed] = [sent("Authenticate").length, received("Transition").length];
+  await signIn(fourth);
+  await until(() => received("Transition").slice(confirmed).some((each) => each.endVersion.identity === 3));
+  say("renewed in time", { claims: sent("Authenticate").slice(claims).map(claim), seen: whoStays.seen });
+  await fourth.close();
+
+  const fifth = connect();
+  const [claimed, demands] = [sent("Authenticate").length, []];
+  const without = await signIn(fifth, async ({ forceRefreshToken }) => demands.push(forceRefreshToken) && null);
+  say("without a token", {
+    without, demands, who: await fifth.query(api.playground.whoAmI, {}), claims: sent("Authenticate").length - claimed,
+  });
+  await fifth.close();
+});
 
 function claim({ tokenType, baseVersion }) {
   return { tokenType, baseVersion };

@@ -15,8 +15,6 @@ from asyncio.subprocess import PIPE, STDOUT
 from pathlib import Path
 
 HERE = Path(__file__).parent
-LOCK = Path(tempfile.gettempdir()) / f"anime-npm-{hashlib.sha256(str(HERE).encode()).hexdigest()[:12]}.lock"
-MARK = HERE / "node_modules" / ".installed-from"
 OLDEST_NODE = 20
 VERSION_TIMEOUT_S = 30
 INSTALL_TIMEOUT_S = 300
@@ -26,17 +24,19 @@ class NodeUnavailable(Exception):
     """There is no usable Node.js, or the client could not be installed; says why."""
 
 
-async def ready_node() -> str:
-    """The path of a Node.js for which the client is installed. Raises `NodeUnavailable`."""
+async def ready_node(folder: Path = HERE) -> str:
+    """The path of a Node.js for which a folder's packages are installed. Raises `NodeUnavailable`."""
     node, npm = await _found()
-    wanted = hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()
-    with LOCK.open("w") as lock:  # other processes of the same test run want it too
+    wanted = hashlib.sha256((folder / "package-lock.json").read_bytes()).hexdigest()
+    mark = folder / "node_modules" / ".installed-from"
+    name = f"anime-npm-{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}.lock"
+    with (Path(tempfile.gettempdir()) / name).open("w") as lock:  # other processes of the same test run want it too
         await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
-        if not MARK.exists() or MARK.read_text() != wanted:
-            code, output = await _output(*npm, "ci", timeout_s=INSTALL_TIMEOUT_S)
+        if not mark.exists() or mark.read_text() != wanted:
+            code, output = await _output(*npm, "ci", folder=folder, timeout_s=INSTALL_TIMEOUT_S)
             if code != 0:
-                raise NodeUnavailable(f"npm ci in {HERE.name} ended with {code}:\n{output}")
-            MARK.write_text(wanted)
+                raise NodeUnavailable(f"npm ci in {folder.name} ended with {code}:\n{output}")
+            mark.write_text(wanted)
     return node
 
 
@@ -61,8 +61,8 @@ async def _found() -> tuple[str, list[str]]:
     ]
 
 
-async def _output(*command: str, timeout_s: float) -> tuple[int, str]:
-    child = await asyncio.create_subprocess_exec(*command, cwd=HERE, stdout=PIPE, stderr=STDOUT)
+async def _output(*command: str, timeout_s: float, folder: Path = HERE) -> tuple[int, str]:
+    child = await asyncio.create_subprocess_exec(*command, cwd=folder, stdout=PIPE, stderr=STDOUT)
     try:
         async with asyncio.timeout(timeout_s):
             output, _ = await child.communicate()

@@ -1,5 +1,5 @@
 // Optimistic updates: shown at once, swapped with the server's result in one step, rolled back on failure.
-import { connect, outcome, say, settleIn, tell, watch } from "./harness.mjs";
+import { connect, outcome, say, sent, settleIn, tell, watch } from "./harness.mjs";
 import { anyApi as api } from "convex/server";
 
 await tell(async () => {
@@ -28,6 +28,6 @@ await tell(async () => {
       return notes.now().includes(text);
     }),
   );
-  say("burst", { own, now: notes.now() });
+  say("burst", { own, now: notes.now(), session: sent("Connect")[0].sessionId });
   await client.close();
 });

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from secrets import token_urlsafe
 from types import ModuleType
 from typing import Any
 
@@ -20,6 +21,8 @@ from server.registry import Registry, action, mutation, query
 NAME = "playground"
 NOTED = "noted"
 MAX_NOTES = 500
+PADDING = token_urlsafe(2 << 20)
+"""A text that compresses badly."""
 
 
 class Gate:
@@ -27,6 +30,7 @@ class Gate:
 
     def __init__(self) -> None:
         self.entered, self._opened = asyncio.Event(), asyncio.Event()
+        self._arrivals = asyncio.Condition()
         self.entries = 0
 
     def __repr__(self) -> str:
@@ -36,10 +40,17 @@ class Gate:
         """Let everybody through, now and later."""
         self._opened.set()
 
+    async def entered_times(self, count: int) -> None:
+        """Wait until it was entered so often."""
+        async with self._arrivals:
+            await self._arrivals.wait_for(lambda: self.entries >= count)
+
     async def pass_through(self) -> None:
         """Wait until it is open."""
         self.entries += 1
         self.entered.set()
+        async with self._arrivals:
+            self._arrivals.notify_all()
         await self._opened.wait()
 
 
@@ -100,10 +111,22 @@ async def half(ctx: Query[Anyone], of: float) -> float:
 
 
 @query
+async def long(ctx: Query[Anyone], length: int) -> str:
+    """A text so long."""
+    return "x" * length
+
+
+@query
 async def notes(ctx: Query[Member]) -> list[str]:
     """The caller's notes, oldest first."""
     rows = await ctx.db.take(AuditEntry.by_created.all(), MAX_NOTES)
     return [row.target for row in rows if row.actor == ctx.me.subject]
+
+
+@query
+async def padded_notes(ctx: Query[Member]) -> dict[str, object]:
+    """The caller's notes, and so much beside them that a line is soon full."""
+    return {"notes": await notes(ctx), "padding": PADDING}
 
 
 @query
@@ -120,6 +143,14 @@ async def note(ctx: Mutation[Member], text: str) -> str:
     """Write a note."""
     await _write(ctx, text)
     return text
+
+
+@mutation()
+async def erase(ctx: Mutation[Member], text: str) -> None:
+    """Take the caller's notes with this text away."""
+    for row in await ctx.db.take(AuditEntry.by_created.all(), MAX_NOTES):
+        if row.actor == ctx.me.subject and row.target == text:
+            await ctx.db.delete(row)
 
 
 @mutation()

@@ -22,6 +22,7 @@ from convex.http_client import ConvexHttpClient
 TIMEOUT_S = 20
 
 PATIENCE = 20
+LONG = 6 << 20
 NOTES = "playground:notes"
 CREDITS = "users:getCurrentUserCredits"
 WHO_AM_I = "playground:whoAmI"
@@ -94,12 +95,21 @@ async def seen(values: AsyncIterator[Any], holds: Callable[[Any], bool]) -> Any:
         return value
 
 
+async def first_failure(values: AsyncIterator[Any]) -> object:
+    """What a subscription says first, which is a refusal."""
+    try:
+        return {"value": await anext(values)}
+    except ConvexError as error:
+        return {"data": error.data}
+
+
 async def subscriptions(told: Told) -> None:
     """Subscriptions, mutations and errors over the socket."""
     client = ConvexClient(told.url)
     say("as nobody", who=client.query(WHO_AM_I), credits=outcome(lambda: client.query(CREDITS)))
-    client.set_auth(fresh_token(told))
     balance, who = client.subscribe(CREDITS), client.subscribe(WHO_AM_I)
+    say("failing subscription", first=await first_failure(balance))
+    client.set_auth(fresh_token(told))
     together = client.watch_all()
     first = await seen(balance, lambda _: True)
     client.mutation("users:ensureUser")
@@ -143,6 +153,41 @@ async def reconnect(told: Told) -> None:
     say("answered later", note=note, notes=await seen(notes, lambda value: "offline" in value))
 
 
+async def restart(told: Told) -> None:
+    """The server goes away and comes back."""
+    client = ConvexClient(told.url)
+    client.set_auth(fresh_token(told))
+    notes = client.subscribe(NOTES)
+    await seen(notes, lambda value: value == ["before"])
+    say("ready")
+    hear("back")
+    await seen(notes, lambda value: "while it is away" in value)
+    client.mutation("playground:note", {"text": "after"})
+    say("back", notes=await seen(notes, lambda value: "after" in value))
+
+
+async def habits(told: Told) -> None:
+    """What this client does in a way of its own: spellings, failures, and requests that are sent twice."""
+    client = ConvexClient(told.url)
+    client.set_auth(fresh_token(told))
+    notes = client.subscribe("playground.js:notes")
+    say(
+        "failed",
+        refused=outcome(lambda: client.mutation("playground:noteAndRefuse", {"text": "never"})),
+        broken=outcome(lambda: client.mutation("playground:noteAndBreak", {"text": "never"})),
+        notes=client.query(NOTES),
+    )
+    say("long", length=len(client.query("playground:long", {"length": float(LONG)})))
+    text = "x" * (LONG // 2)
+    say("large", same=client.query("playground:echo", {"value": text}) == text)
+    say("acting")
+    say("acted", outcome=outcome(lambda: client.action("playground:waitAtGate", {"gate": told.subject})))
+    say("asking")
+    hear("held")
+    answer = client.mutation("playground:note", {"text": "twice"})
+    say("answered", answer=answer, notes=await seen(notes, lambda value: "twice" in value))
+
+
 def asked_offline(client: ConvexClient, text: str) -> object:
     """Ask until the client has an answer: it now and then drops what is asked while it reconnects ("channel closed")."""
     for _ in range(PATIENCE):
@@ -177,6 +222,7 @@ async def http(told: Told) -> None:
         "calls",
         credits=client.query(CREDITS),
         half=client.query("playground:half", {"of": 20.0}),
+        negative_zero=repr(client.query("playground:half", {"of": -0.0})),
         mutation=client.mutation("playground:note", {"text": "by http"}),
         action=client.action("playground:noteByAction", {"text": "by action"}),
     )
@@ -211,7 +257,7 @@ async def values(told: Told) -> None:
     say("made by the server", values=[repr(sorted(each.items())) for each in made])
 
 
-STORIES = {story.__name__: story for story in (subscriptions, reconnect, refused, http, values)}
+STORIES = {story.__name__: story for story in (subscriptions, reconnect, restart, habits, refused, http, values)}
 
 
 def main() -> None:

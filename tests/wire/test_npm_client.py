@@ -8,21 +8,33 @@ from pathlib import Path
 
 import pytest
 
-from schema.values import seconds
+from schema.system import Receipt
+from schema.values import Id, minutes, seconds
 from server.auth.clerk import LEEWAY_S
 from server.dev.issuer import TOKEN_LIFETIME_S, DevIssuer
+from server.executor import RECEIPT_LIFETIME
 from server.runtime import clock
+from subscriptions import outbox
 from tests.support import pictures
 from tests.support.world import World
 from tests.wire.conftest import Teller
 from tests.wire.playground import gates
 
 ACCEPTED_FOR = seconds(3)
+MAX_REQUESTS = 30
 
 
 def changes(seen: list[object]) -> list[object]:
     """What was seen without repetitions: the client tells a value again when a transition came that did not change it."""
     return [value for value, _ in groupby(seen)]
+
+
+async def receipts_of(world: World, session: str) -> dict[int, Receipt]:
+    """The receipts of one client by the numbers of its requests."""
+    ids = [Id[Receipt](f"{session}:{number}") for number in range(MAX_REQUESTS)]
+    database = await world.runtime.database.newest()
+    found = [await database.get(Receipt, each) for each in ids]
+    return {number: receipt for number, receipt in enumerate(found) if receipt is not None}
 
 
 @pytest.mark.parametrize("ending", ["", "/"], ids=["plain", "trailing slash"])
@@ -54,7 +66,7 @@ async def test_a_mutation_resolves_once_its_effect_is_on_the_screen(npm: Teller,
         assert await story.hear("sockets") == {"said": "sockets", "connects": 1, "fatal": 0, "any": True}
 
 
-async def test_optimistic_updates_swap_in_one_step_and_roll_back(npm: Teller) -> None:
+async def test_optimistic_updates_swap_in_one_step_and_roll_back(npm: Teller, world: World, subject: str) -> None:
     async with npm("optimism") as story:
         swapped = await story.hear("swapped")
         assert changes(swapped["seen"]) == [[], ["hoping for a"], ["a"]]
@@ -74,6 +86,14 @@ async def test_optimistic_updates_swap_in_one_step_and_roll_back(npm: Teller) ->
         burst = await story.hear("burst")
         assert burst["own"] == [True] * 20
         assert burst["now"] == ["a", *(f"burst {number}" for number in range(20))]
+
+        # What was done has a receipt, what was refused has none; they go by themselves.
+        receipts = await receipts_of(world, burst["session"])
+        assert sorted(receipts) == [0, *range(3, 23)]
+        assert {receipt.caller for receipt in receipts.values()} == {subject}
+        assert receipts[3].value == '"burst 0"'
+        lasts_until = clock() + RECEIPT_LIFETIME
+        assert all(lasts_until - minutes(5) < receipt.expires_at <= lasts_until for receipt in receipts.values())
 
 
 async def test_actions_end_in_any_order_and_in_every_way(npm: Teller, subject: str) -> None:
@@ -95,7 +115,7 @@ async def test_actions_end_in_any_order_and_in_every_way(npm: Teller, subject: s
 
 
 async def test_signing_in_out_and_with_tokens_that_are_refused(npm: Teller, subject: str) -> None:
-    async with npm("identity") as story:
+    async with npm("identity", lifetime=TOKEN_LIFETIME_S) as story:
         nobody = await story.hear("nobody")
         assert nobody["value"] is None
         assert nobody["credits"]["code"] == "UNAUTHENTICATED"
@@ -124,6 +144,23 @@ async def test_signing_in_out_and_with_tokens_that_are_refused(npm: Teller, subj
         assert always["signedIn"] is False
         assert always["tries"] == 4
         assert (await story.hear("as nobody"))["value"] is None
+
+        renewed = await story.hear("renewed in time")
+        assert renewed["claims"] == [{"tokenType": "User", "baseVersion": version} for version in range(3)]
+        assert renewed["seen"] == [subject]
+        without = await story.hear("without a token")
+        assert (without["without"], without["demands"]) == (False, [False, True])
+        assert (without["who"], without["claims"]) == (None, 0)
+
+
+async def test_a_silent_socket_is_kept_and_pinged(
+    npm: Teller, subject: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "PING_S", 0.05)  # clients lose patience only after 30 to 60 s
+    async with npm("silence") as story:
+        assert (await story.hear("kept"))["sent"] == 0
+        used = await story.hear("used")
+        assert (used["who"], used["connected"]) == (subject, 1)
 
 
 async def test_a_photo_becomes_a_picture_for_one_credit(npm: Teller, tmp_path: Path) -> None:
@@ -199,7 +236,8 @@ async def test_values_there_and_back_again(npm: Teller) -> None:
         assert numbers["half"] == {"value": 1.5}
         for refused in ("infinity", "nan", "int64"):
             assert numbers[refused]["data"]["code"] == "VALIDATION"
-        assert (await story.hear("large"))["same"]
+        assert numbers["negativeZero"]
+        assert await story.hear("large") == {"said": "large", "same": True, "long": 6 << 20, "parts": 2}
 
 
 async def test_a_token_that_runs_out_is_renewed_and_the_mutation_runs_once(

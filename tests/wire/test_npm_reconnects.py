@@ -12,7 +12,7 @@ from server.runtime import open_runtime
 from tests.support.proxy import Proxy
 from tests.support.world import World, free_port, fresh_database
 from tests.wire import playground
-from tests.wire.conftest import Teller, write_note
+from tests.wire.conftest import Teller, write_notes
 from tests.wire.playground import gates
 
 
@@ -21,7 +21,7 @@ async def test_a_story_on_a_bad_network(npm: Teller, world: World, proxy: Proxy,
     async with npm("reconnect", url=proxy.url, gate=gate, actionGate=action_gate) as story:
         await story.hear("ready")
         proxy.unplug()
-        await write_note(world, subject, "meanwhile")
+        await write_notes(world, subject, "meanwhile")
         proxy.plug()
         story.tell("cut")
         back = await story.hear("reconnected")
@@ -99,6 +99,21 @@ async def test_pages_neither_gap_nor_overlap(npm: Teller, proxy: Proxy) -> None:
         assert (await story.hear("exhausted"))["rows"] == ["7", "6", "5", "4", "3", "2", "1"]
 
 
+async def test_a_line_that_takes_nothing_gets_few_and_new_transitions(
+    npm: Teller, world: World, proxy: Proxy, subject: str
+) -> None:
+    async with npm("slow", url=proxy.url) as story:
+        await story.hear("ready")
+        proxy.hold()
+        texts = [str(number) for number in range(16)]
+        await write_notes(world, subject, *texts)
+        proxy.release()
+        caught_up = await story.hear("caught up")
+        assert caught_up["transitions"] < len(texts) - 2
+        assert caught_up["growing"]
+        assert caught_up["notes"] == texts
+
+
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[None]:
     """One life of a server; its database survives it."""
@@ -111,14 +126,15 @@ async def running(settings: Settings) -> AsyncIterator[None]:
         yield
 
 
-async def test_the_server_restarts(npm: Teller, mongod_uri: str, tmp_path: Path) -> None:
+async def test_the_server_restarts(npm: Teller, pypi: Teller, mongod_uri: str, tmp_path: Path) -> None:
     env = {"MONGODB_URI": fresh_database(mongod_uri), "PORT": str(free_port()), "DATA_DIR": str(tmp_path)}
     settings = read_settings(env, default_environment="development")
     url = settings.public_url
     async with AsyncExitStack() as first:
         await first.enter_async_context(running(settings))
-        async with npm("restart", url=url, site=url) as story:
+        async with npm("restart", url=url, site=url) as story, pypi("restart", url=url, site=url) as other:
             await story.hear("ready")
+            await other.hear("ready")
             await first.aclose()
             shown = (await story.hear("away"))["shown"]
             async with running(settings):
@@ -130,3 +146,6 @@ async def test_the_server_restarts(npm: Teller, mongod_uri: str, tmp_path: Path)
                 assert back["observed"] == "string"
                 assert back["fatal"] == 0
                 await story.end()
+                other.tell("back")
+                assert (await other.hear("back"))["notes"] == ["before", "while it is away", "after"]
+                await other.end()

@@ -6,7 +6,8 @@ import math
 
 from tests.support.proxy import Proxy
 from tests.support.world import World
-from tests.wire.conftest import Teller, write_note
+from tests.wire.conftest import Teller, write_notes
+from tests.wire.playground import gates
 
 NOBODY = {"code": "UNAUTHENTICATED", "message": "Please sign in first."}
 TRIAL = {"credits": 10.0, "hasFreeTrial": True}
@@ -20,6 +21,7 @@ async def test_subscriptions_mutations_and_errors(pypi: Teller, subject: str) ->
         assert nobody["credits"]["error"] == "ConvexError"
         assert nobody["credits"]["data"] == NOBODY
 
+        assert (await story.hear("failing subscription"))["first"] == {"data": NOBODY}
         ensured = await story.hear("after ensureUser")
         assert ensured["first"] == {"credits": 0, "hasFreeTrial": True}
         assert ensured["query"] == ensured["now"] == TRIAL
@@ -48,7 +50,7 @@ async def test_a_subscription_survives_the_wire(pypi: Teller, world: World, prox
     async with pypi("reconnect", url=proxy.url) as story:
         await story.hear("ready")
         proxy.unplug()
-        await write_note(world, subject, "meanwhile")
+        await write_notes(world, subject, "meanwhile")
         proxy.plug()
         story.tell("cut")
         assert (await story.hear("reconnected"))["notes"] == ["before", "meanwhile"]
@@ -64,6 +66,33 @@ async def test_a_subscription_survives_the_wire(pypi: Teller, world: World, prox
         # At least once: this client cannot be told from another after a reconnect (sync-protocol 0.11).
         assert later["notes"][:3] == ["before", "meanwhile", "after"]
         assert set(later["notes"][3:]) == {"offline"}
+
+
+async def test_its_own_ways(pypi: Teller, proxy: Proxy, subject: str) -> None:
+    async with pypi("habits", url=proxy.url) as story:
+        failed = await story.hear("failed")
+        assert failed["refused"]["data"] == {"code": "CONFLICT", "message": "There are notes enough."}
+        assert failed["broken"]["error"] == "Exception"
+        assert failed["notes"] == []
+        assert (await story.hear("long"))["length"] == 6 << 20  # in one piece: this client joins no parts
+        assert (await story.hear("large"))["same"]
+
+        # It is somebody else after a reconnect, so what it resends is run again (sync-protocol 0.11).
+        await story.hear("acting")
+        gate = gates[subject]
+        await gate.entered.wait()
+        proxy.cut()
+        await gate.entered_times(2)
+        gate.open()
+        assert (await story.hear("acted"))["outcome"] == {"value": subject}
+        await story.hear("asking")
+        proxy.hold()
+        story.tell("held")
+        await proxy.holding()
+        proxy.cut()
+        answered = await story.hear("answered")
+        assert answered["answer"] == "twice"
+        assert set(answered["notes"]) == {"twice"}
 
 
 async def test_a_token_that_is_never_accepted_wedges_nothing(pypi: Teller, proxy: Proxy, subject: str) -> None:
@@ -83,7 +112,7 @@ async def test_the_http_client(pypi: Teller) -> None:
         assert nobody["credits"]["data"] == NOBODY
         calls = await story.hear("calls")
         assert calls["credits"] == TRIAL
-        assert calls["half"] == 10.0
+        assert (calls["half"], calls["negative_zero"]) == (10.0, "-0.0")
         assert calls["mutation"] == "by http"
         assert calls["action"] == ["by http", "by action"]
         failing = await story.hear("failing")

@@ -1,5 +1,5 @@
 // Every value there and back again, over the socket and over HTTP, through queries, mutations and actions.
-import { connect, outcome, say, tell, told } from "./harness.mjs";
+import { connect, outcome, received, say, tell, told, until } from "./harness.mjs";
 import { ConvexHttpClient } from "convex/browser";
 import { anyApi as api } from "convex/server";
 import { isDeepStrictEqual } from "node:util";
@@ -58,8 +58,16 @@ await tell(async () => {
     infinity: await outcome(client.query(api.playground.half, { of: Infinity })),
     nan: await outcome(client.query(api.playground.half, { of: NaN })),
     int64: await outcome(client.query(api.playground.half, { of: 3n })),
+    negativeZero: Object.is(await client.query(api.playground.half, { of: -0 }), -0),
   });
   const megabytes = "x".repeat(3 << 20);
-  say("large", { same: (await client.query(api.playground.echo, { value: megabytes })) === megabytes });
+  const same = (await client.query(api.playground.echo, { value: megabytes })) === megabytes;
+  const long = await client.query(api.playground.long, { length: 6 << 20 });
+  await until(() => received("TransitionChunk").length > 1);
+  say("large", {
+    same,
+    long: long.length,
+    parts: received("TransitionChunk").length,
+  });
   await client.close();
 });
