@@ -1,8 +1,8 @@
 """Garbage collection on our own schedule.
 
 A full pass looks at everything that sockets consist of, 60 microseconds each: with thousands of them somebody's push would wait
-for a third of a second (performance 5). So what has lived for a while is set aside and never looked at, until enough sockets
-have closed to be worth it: closed ones hang together in circles and would stay for ever.
+for a third of a second (performance 5). So what has survived the young generations is set aside, which costs nothing, and is
+not looked at until enough sockets have closed to be worth it: closed ones hang together in circles and would stay for ever.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import logging
 from time import perf_counter
 
 YOUNG, MIDDLE, NEVER = 20_000, 20, 1_000_000
-TIDY_EVERY = 30
-"""Beats between two passes over what is not set aside."""
+SET_ASIDE_EVERY = 1
+FULL_EVERY = 720
+"""Beats; circles of other kinds are rare and small."""
 WORTH_IT = 5_000
 """Closed sockets; or half as many as are open, if that is more."""
 
@@ -35,14 +36,16 @@ class Collector:
         return f"<Collector, {gc.get_freeze_count()} objects set aside>"
 
     def beat(self, open_sockets: int, closed_sockets: int) -> None:
-        """Collect if it is time: everything when many have closed, else only what is new."""
+        """Collect everything if enough has closed, else set aside what has survived."""
         self._beats += 1
-        if closed_sockets - self._closed_before >= max(WORTH_IT, open_sockets // 2):
+        enough = closed_sockets - self._closed_before >= max(WORTH_IT, open_sockets // 2)
+        if enough or self._beats % FULL_EVERY == 0:
             self._closed_before = closed_sockets
+            began = perf_counter()
             gc.unfreeze()
-        elif self._beats % TIDY_EVERY:
-            return
-        began = perf_counter()
-        gc.collect()
-        gc.freeze()
-        log.debug("collected in %.0f ms", (perf_counter() - began) * 1_000, extra={"action": "memory.collected"})
+            gc.collect()
+            gc.freeze()
+            log.debug("collected in %.0f ms", (perf_counter() - began) * 1_000, extra={"action": "memory.collected"})
+        elif self._beats % SET_ASIDE_EVERY == 0:
+            gc.collect(1)
+            gc.freeze()

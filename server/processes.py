@@ -17,7 +17,7 @@ from server.web.live import LiveProtocol
 BACKLOG = 4_096
 MAX_FRAME_BYTES = 17 << 20
 """A call's arguments may take 16 MiB (sync-protocol 13), and the message around them a little."""
-PING_S = 20.0
+PING_S = 60.0
 REQUEST_GRACE_S = 5
 KEEP_ALIVE_S = 95
 SEND_BUFFER_BYTES = 128 << 10
@@ -81,7 +81,9 @@ async def listening(settings: Settings) -> AsyncIterator[socket.socket]:
 
 
 @asynccontextmanager
-async def serving(settings: Settings, runtime: Runtime, listener: socket.socket) -> AsyncIterator[None]:
+async def serving(
+    settings: Settings, runtime: Runtime, listener: socket.socket, *, ping_s: float = PING_S
+) -> AsyncIterator[None]:
     """The web application on the listener."""
     async with open_identity(settings, runtime) as (verifier, routes):
         server = Server(
@@ -94,8 +96,8 @@ async def serving(settings: Settings, runtime: Runtime, listener: socket.socket)
                 access_log=False,
                 server_header=False,
                 ws_max_size=MAX_FRAME_BYTES,
-                ws_ping_interval=PING_S,
-                ws_ping_timeout=PING_S,
+                ws_ping_interval=ping_s,
+                ws_ping_timeout=ping_s,
                 ws_per_message_deflate=True,
                 timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=REQUEST_GRACE_S,

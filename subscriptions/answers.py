@@ -130,7 +130,8 @@ class Answers(Generic[C]):
     def unwatch(self, answer: Answer, watcher: Watcher, query_id: int) -> None:
         """It no longer does."""
         answer.watchers.discard((watcher, query_id))
-        self.rest(answer)
+        if not answer.watchers and answer.is_current:
+            self._rest(answer)
 
     def follows(self, answer: Answer) -> bool:
         """Is every commit held against it as it comes? Not if it was let go of, or never kept beside an equal one."""
@@ -139,15 +140,6 @@ class Answers(Generic[C]):
     def met_by(self, writes: WriteSet) -> set[Answer]:
         """The current answers that a commit may have changed."""
         return self._matcher.hits(writes)
-
-    def hold(self, answer: Answer) -> None:
-        """Do not let go of a kept answer though nobody shows it yet: many are about to. `rest` ends that."""
-        self._idle.pop(answer, None)
-
-    def rest(self, answer: Answer) -> None:
-        """Treat an answer as any other again."""
-        if not answer.watchers and answer.is_current:
-            self._rest(answer)
 
     def retire(self, answer: Answer) -> set[Watching]:
         """The answer is no longer current: forget it, and return who shows it and has to be told."""

@@ -79,11 +79,12 @@ class Hub(Generic[C]):
     ) -> None:
         self.log, self.answers, self.turns = log, Answers[C](facet), Turns()
         self._evaluate, self._nudge, self._clock = evaluate, nudge, clock
-        self._fan_outs = FanOuts(self._successor, self.answers.rest)
+        self._fan_outs = FanOuts(self._successor, self._arrived)
         self._flights: dict[FlightKey, asyncio.Task[Answer]] = {}
         self._slots = asyncio.Semaphore(MAX_EXECUTIONS)
         self._looked_at: dict[str, frozenset[str]] = {}
-        self._waiters: list[tuple[Timestamp, int, Callable[[], None]]] = []
+        self._waiters: list[tuple[Timestamp, int]] = []
+        self._alarms: dict[int, Callable[[], None]] = {}
         self._patience: asyncio.TimerHandle | None = None
         self._deadlines: list[tuple[Millis, int, Answer]] = []
         self._serial = count()
@@ -130,28 +131,39 @@ class Hub(Generic[C]):
         except (SnapshotGone, StoreUnavailable):
             return None
         leap = Leap(old, new, target, self._clock())
-        if new.facets != old.facets or not leap.is_whole or not self.answers.follows(new):
+        if new.facets != old.facets or not leap.is_whole:
             return None
-        self.answers.hold(new)
-        return leap
+        self.watch(new, leap, 0)
+        return leap if new.is_current else None
+
+    def _arrived(self, leap: Leap) -> None:
+        self.unwatch(leap.new, leap, 0)
 
     def _moved(self) -> None:
         self.moved_at = self._clock()
         while self._waiters and self._waiters[0][0] <= self.log.position:
-            _, _, call = heapq.heappop(self._waiters)
-            call()
+            _, alarm = heapq.heappop(self._waiters)
+            if alarm in self._alarms:
+                self._alarms.pop(alarm)()
 
     def find(self, question: Question, caller: C, ts: Timestamp) -> Answer | None:
         """What the query returns for this caller at `ts`, if that is known already."""
         return self.answers.find(question, caller, ts)
 
-    def call_at(self, ts: Timestamp, call: Callable[[], None]) -> None:
-        """Call once the log's position is `ts` or later."""
+    def call_at(self, ts: Timestamp, call: Callable[[], None]) -> int:
+        """Call once the log's position is `ts` or later; returns what `call_off` wants."""
+        alarm = next(self._serial)
         if self.log.position >= ts:
             call()
-            return
-        heapq.heappush(self._waiters, (ts, next(self._serial), call))
+            return alarm
+        self._alarms[alarm] = call
+        heapq.heappush(self._waiters, (ts, alarm))
         self._lose_patience_in(PATIENCE_S)
+        return alarm
+
+    def call_off(self, alarm: int) -> None:
+        """Do not call, if that has not happened."""
+        self._alarms.pop(alarm, None)
 
     async def reached(self, ts: Timestamp) -> None:
         """Return once the log's position is `ts` or later."""
@@ -169,7 +181,7 @@ class Hub(Generic[C]):
 
     def _impatient(self) -> None:
         self._patience = None
-        if self._waiters:
+        if self._alarms:
             self._nudge()
             self._lose_patience_in(NUDGE_AGAIN_S)
 

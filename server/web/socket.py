@@ -17,13 +17,14 @@ from server.executor import Caller
 from server.web.live import EXTENSION, LiveLine
 from server.web.origins import Origins
 from subscriptions.hub import Hub
+from subscriptions.outbox import STUCK_S
 from subscriptions.seams import Calls
 from subscriptions.sync import SyncMachine
 from subscriptions.transition import accepts_chunks
 from subscriptions.worker import SocketWorker
 
 MAX_SOCKETS = 20_000
-HEARTBEAT_S = 1.0
+HEARTBEAT_S = 5.0
 HEARTBEAT_SLICE = 256
 _VERSION = re.compile(r"^(\d{1,4})\.(\d{1,4})\.(\d{1,4})(?:[-+][0-9A-Za-z.+-]{1,64})?$")
 
@@ -71,9 +72,10 @@ class SyncEndpoint:
         *,
         spawn: Callable[[Coroutine[Any, Any, None]], object],
         clock: Callable[[], Millis],
+        stuck_s: float = STUCK_S,
     ) -> None:
         self._hub, self._calls, self._origins = hub, calls, origins
-        self._spawn, self._clock = spawn, clock
+        self._spawn, self._clock, self.stuck_s = spawn, clock, stuck_s
         self._workers: set[SocketWorker[Caller]] = set()
         self._closed = 0
 
@@ -110,6 +112,7 @@ class SyncEndpoint:
             self._calls,
             spawn=self._spawn,
             clock=self._clock,
+            stuck_s=self.stuck_s,
         )
         self._workers.add(worker)
         try:

@@ -14,7 +14,7 @@ import httpx
 from pymongo import AsyncMongoClient
 
 from server.config import Settings, read_settings
-from server.processes import listening, serving, working
+from server.processes import PING_S, listening, serving, working
 from server.registry import Registry
 from server.runtime import Runtime, open_runtime
 
@@ -56,7 +56,9 @@ def fresh_database(uri: str) -> str:
 
 
 @asynccontextmanager
-async def open_world(mongod_uri: str, *, registry: Registry | None = None, **variables: str) -> AsyncIterator[World]:
+async def open_world(
+    mongod_uri: str, *, registry: Registry | None = None, ping_s: float = PING_S, **variables: str
+) -> AsyncIterator[World]:
     """Start a product on a free port. `variables` are the contract's, for example `MAX_UPLOAD_BYTES="100000"`.
 
     `registry` replaces the product's functions.
@@ -67,7 +69,7 @@ async def open_world(mongod_uri: str, *, registry: Registry | None = None, **var
         async with (
             listening(settings) as listener,
             open_runtime(settings, registry) as runtime,
-            serving(settings, runtime, listener),
+            serving(settings, runtime, listener, ping_s=ping_s),
             working(runtime),
         ):
             yield World(settings, runtime)
