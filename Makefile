@@ -68,4 +68,4 @@ lock:
 	uv pip compile pyproject.toml --extra test --universal --generate-hashes --no-emit-index-url --no-header --quiet -o requirements-test.lock
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/artifacts tests/wire/node_modules
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/artifacts tests/wire/node_modules tests/wire/types/node_modules

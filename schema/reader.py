@@ -42,6 +42,11 @@ class Reader:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {len(self._ranges)} ranges, {self._rows_left} rows left>"
 
+    @property
+    def documents_read(self) -> int:
+        """How many documents were looked up or scanned so far; counting reads none."""
+        return MAX_ROWS_PER_CALL - self._rows_left
+
     def read_set(self, facets: frozenset[str] = frozenset()) -> ReadSet:
         """What this call depended on so far."""
         return ReadSet(tuple(self._ranges), facets, self._deadline)

@@ -9,13 +9,22 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import httpx
+import msgspec
+
 from server import roles
+from server.auth.identity import Identity
 from server.config import ConfigurationError, Environment, Settings, read_settings
+from server.explain import Evaluation, arguments_for, evaluation_text, find_query, remembered_text
+from server.functions import published
 from server.logs import set_up_logs
 from server.processes import run_dev, run_web, run_worker, stop_on_signals
 from server.runtime import DATABASE, clock, open_database, open_runtime
+from server.store.embedded import running_uri
 from server.store.embedded_errors import EmbeddedMongodError
 from server.store.setup import set_up
+from server.web.explain import NotTold, ask
+from subscriptions.answers import Question
 
 Command = Callable[[Settings, argparse.Namespace], Awaitable[int]]
 
@@ -71,7 +80,7 @@ async def admin(settings: Settings, arguments: argparse.Namespace) -> int:
     """Grant and revoke the administrator's role, or list who has it."""
     if arguments.deed != "list" and arguments.subject is None:
         raise ConfigurationError(f"Say whom: python -m server admin {arguments.deed} SUBJECT")
-    async with open_runtime(settings) as runtime:
+    async with open_runtime(beside(settings)) as runtime:
         match arguments.deed:
             case "grant":
                 is_new = await roles.grant(runtime.database, arguments.subject)
@@ -83,6 +92,31 @@ async def admin(settings: Settings, arguments: argparse.Namespace) -> int:
                 for subject in await roles.administrators(runtime.database):
                     say(subject)
     return 0
+
+
+async def explain(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Tell what a query reads, who shares its answer, and why it ran."""
+    function = find_query(published(), arguments.function)
+    given, subject = arguments_for(function, arguments.args), arguments.subject
+    caller = None if subject is None else Identity(subject=subject, issuer="")
+    async with open_runtime(beside(settings)) as runtime:
+        ts, began = await runtime.store.newest(), clock()
+        seen = await runtime.executor.evaluate(Question(function.path, given, None), caller, ts)
+        took_ms = clock() - began
+        say(evaluation_text(Evaluation(function, given, subject, ts, took_ms, seen.result, seen.reads, seen.documents)))
+        permit = runtime.grants.explain_permit(function.path, clock())
+        async with httpx.AsyncClient(trust_env=not settings.is_development) as http:
+            try:
+                say(f"\n{remembered_text(await ask(http, settings.public_url, function.path, permit))}")
+            except NotTold as reason:
+                say(f"\n{reason}")
+    return 0
+
+
+def beside(settings: Settings) -> Settings:
+    """The same settings on the database that a running `dev` has open, if one has: its folder has room for one alone."""
+    uri = settings.mongodb_uri or running_uri(settings.data_dir)
+    return msgspec.structs.replace(settings, mongodb_uri=uri)
 
 
 def codegen(arguments: argparse.Namespace) -> int:
@@ -98,13 +132,14 @@ def codegen(arguments: argparse.Namespace) -> int:
     return 0
 
 
-COMMANDS: dict[str, tuple[Command, Environment]] = {
+COMMANDS: dict[str, tuple[Command, Environment | None]] = {
     "dev": (dev, "development"),
     "web": (web, "production"),
     "worker": (worker, "production"),
     "migrate": (migrate, "production"),
     "token": (token, "development"),
-    "admin": (admin, "production"),
+    "admin": (admin, None),
+    "explain": (explain, None),
 }
 
 
@@ -119,6 +154,10 @@ def main() -> int:
         if name == "admin":
             each.add_argument("deed", choices=("grant", "revoke", "list"))
             each.add_argument("subject", nargs="?", help="the person's subject, as in their token")
+        if name == "explain":
+            each.add_argument("function", help="the query, for example images:getPublicGallery")
+            each.add_argument("--args", metavar="JSON", help="its arguments; a first page where it pages")
+            each.add_argument("--as", dest="subject", metavar="SUBJECT", help="whose answer; a visitor's by default")
     types = commands.add_parser("codegen", help=(codegen.__doc__ or "").rstrip("."))
     types.add_argument("types", nargs="?", type=Path, metavar="DIR", help="where api.d.ts, api.js, dataModel.d.ts go")
     types.add_argument("--python", type=Path, metavar="FILE", help="where the typed Python client goes")
@@ -129,6 +168,8 @@ def main() -> int:
             types.error("say what to write: DIR, --python FILE or --reference FILE")
         return codegen(arguments)
     command, environment = COMMANDS[arguments.command]
+    # Production always names its database; where none is named, the one of `make run` is meant.
+    environment = environment or ("production" if os.environ.get("MONGODB_URI") else "development")
     status = 2
     try:
         settings = read_settings(os.environ, default_environment=environment)

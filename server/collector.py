@@ -12,8 +12,8 @@ import logging
 from time import perf_counter
 
 YOUNG, MIDDLE, NEVER = 20_000, 20, 1_000_000
-SET_ASIDE_EVERY = 5
-FULL_EVERY = 3_600
+SET_ASIDE_EVERY = 1
+FULL_EVERY = 720
 """Beats; circles of other kinds are rare and small."""
 WORTH_IT = 5_000
 """Closed sockets; or half as many as are open, if that is more."""

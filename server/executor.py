@@ -85,7 +85,7 @@ class Executor:
         """The query's result at `ts` and what it depended on. Raises `SnapshotGone` and `StoreUnavailable`, nothing else."""
         function = self._registry.find(question.path, "query")
         if function is None:
-            return _failed(unknown_function(question.path), ReadSet(), question.journal)
+            return Evaluated(_failure(unknown_function(question.path), question.journal), ReadSet())
         db = self._database.at(ts, question.journal)
         facets: set[str] = set()
         time = asyncio.timeout(self._bounds.query_timeout_s or None)
@@ -99,8 +99,10 @@ class Executor:
             if time.expired():
                 self._timed_out_queries += 1
                 db.expire_at(self._clock() + RETRY_TIMED_OUT)
-            return _failed(self._public(error, question.path), db.read_set(frozenset(facets)), question.journal)
-        return Evaluated(Value(Raw(value), digest(value), db.new_journal), db.read_set(frozenset(facets)))
+            failure = _failure(self._public(error, question.path), question.journal)
+            return Evaluated(failure, db.read_set(frozenset(facets)), db.documents_read)
+        result = Value(Raw(value), digest(value), db.new_journal)
+        return Evaluated(result, db.read_set(frozenset(facets)), db.documents_read)
 
     async def query(self, path: str, arguments: bytes, caller: Caller, ts: Timestamp) -> bytes | PublicError:
         """One query on its own, for callers without a socket. Raises `SnapshotGone` and `StoreUnavailable`."""
@@ -251,11 +253,11 @@ def _encoded(value: object, limit: int = MAX_RESULT_BYTES) -> bytes:
     return encoded
 
 
-def _failed(error: PublicError, reads: ReadSet, journal: str | None) -> Evaluated:
+def _failure(error: PublicError, journal: str | None) -> Failure:
     data = None if error.data is None else Raw(error.data)
     # The digest leaves the request id out: the same trouble again is not news.
     fingerprint = digest(error.data if error.data is not None else b"error")
-    return Evaluated(Failure(error.message, data, fingerprint, journal), reads)
+    return Failure(error.message, data, fingerprint, journal)
 
 
 class _Once:

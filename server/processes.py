@@ -18,7 +18,6 @@ from server.web.live import LiveProtocol
 BACKLOG = 4_096
 MAX_FRAME_BYTES = 17 << 20
 """A call's arguments may take 16 MiB (sync-protocol 13), and the message around them a little."""
-PING_S = 20.0
 REQUEST_GRACE_S = 5
 KEEP_ALIVE_S = 95
 SEND_BUFFER_BYTES = 128 << 10
@@ -96,8 +95,8 @@ async def serving(settings: Settings, runtime: Runtime, listener: socket.socket)
                 access_log=False,
                 server_header=False,
                 ws_max_size=MAX_FRAME_BYTES,
-                ws_ping_interval=PING_S,
-                ws_ping_timeout=PING_S,
+                ws_ping_interval=settings.socket_ping_s,
+                ws_ping_timeout=settings.socket_ping_s,
                 ws_per_message_deflate=True,
                 timeout_keep_alive=KEEP_ALIVE_S,
                 forwarded_allow_ips=settings.forwarded_allow_ips,

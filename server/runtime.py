@@ -54,6 +54,7 @@ from server.store.tail import Tail
 from server.web.app import application
 from server.web.blobs import blob_routes
 from server.web.calls import HttpFunctions
+from server.web.explain import explain_routes
 from server.web.health import health_routes
 from server.web.origins import Origins
 from server.web.page import page_routes
@@ -172,9 +173,8 @@ class Runtime:
         )
         functions = HttpFunctions(self.executor, callers, self.store, limits, bounds).routes()
         hooks = self.webhooks.routes()
-        return application(
-            self.endpoint, origins, [*functions, *files, *hooks, *health_routes(self), *extra, *page_routes()]
-        )
+        told = [*health_routes(self), *explain_routes(self.name, self.hub, self.grants, clock)]
+        return application(self.endpoint, origins, [*functions, *files, *hooks, *told, *extra, *page_routes()])
 
     async def heartbeat(self) -> None:
         """Keep the sockets of this process alive, for ever."""

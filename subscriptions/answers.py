@@ -15,6 +15,7 @@ import msgspec
 from schema.readset import ReadSet, WriteSet
 from schema.values import Timestamp
 from subscriptions.effects import Result
+from subscriptions.history import NEVER_RAN
 from subscriptions.matcher import Matcher
 
 C = TypeVar("C")
@@ -48,13 +49,17 @@ Watching = tuple[Watcher, int]
 class Answer:
     """One evaluation: its encoded result, what it depended on, since when it is stale, and who shows it."""
 
-    __slots__ = ("caller", "expired", "facets", "question", "reads", "result", "stale_at", "timed", "ts", "watchers")
+    __slots__ = (
+        "caller", "expired", "facets", "question", "reads", "result", "run", "stale_at", "timed", "ts",
+        "watchers",
+    )  # fmt: skip
 
     def __init__(
         self, question: Question, caller: object, facets: Facets, ts: Timestamp, result: Result, reads: ReadSet
     ) -> None:
         self.question, self.caller, self.facets, self.ts = question, caller, facets, ts
         self.result, self.reads = result, reads
+        self.run = NEVER_RAN
         self.stale_at: Timestamp | None = None
         self.expired = self.timed = False
         self.watchers: set[Watching] = set()
@@ -130,7 +135,8 @@ class Answers(Generic[C]):
     def unwatch(self, answer: Answer, watcher: Watcher, query_id: int) -> None:
         """It no longer does."""
         answer.watchers.discard((watcher, query_id))
-        self.rest(answer)
+        if not answer.watchers and answer.is_current:
+            self._rest(answer)
 
     def follows(self, answer: Answer) -> bool:
         """Is every commit held against it as it comes? Not if it was let go of, or never kept beside an equal one."""
@@ -139,15 +145,6 @@ class Answers(Generic[C]):
     def met_by(self, writes: WriteSet) -> set[Answer]:
         """The current answers that a commit may have changed."""
         return self._matcher.hits(writes)
-
-    def hold(self, answer: Answer) -> None:
-        """Do not let go of a kept answer though nobody shows it yet: many are about to. `rest` ends that."""
-        self._idle.pop(answer, None)
-
-    def rest(self, answer: Answer) -> None:
-        """Treat an answer as any other again."""
-        if not answer.watchers and answer.is_current:
-            self._rest(answer)
 
     def retire(self, answer: Answer) -> set[Watching]:
         """The answer is no longer current: forget it, and return who shows it and has to be told."""

@@ -17,13 +17,14 @@ import msgspec
 from msgspec import Raw
 
 from schema.errors import SnapshotGone, StoreUnavailable
-from schema.readset import Commit, ReadSet, overlap
+from schema.readset import Commit, ReadSet, WriteSet, overlap
 from schema.tables import EVERYTHING
 from schema.values import Millis, Timestamp
 from subscriptions.answers import Answer, Answers, Facets, Question, Watcher
 from subscriptions.effects import Result, Value
 from subscriptions.errors import LogGap
 from subscriptions.fan_out import FanOuts
+from subscriptions.history import NOTHING, Cost, History, Reason
 from subscriptions.leap import Leap
 from subscriptions.log import Log
 from subscriptions.turns import Turns
@@ -47,22 +48,17 @@ _NOTHING = Value(Raw(b"null"), b"")
 
 
 class Evaluated(msgspec.Struct, frozen=True):
-    """What running a query gave, and what that depended on."""
+    """What running a query gave, what that depended on, and how many documents were read for it."""
 
     result: Result
     reads: ReadSet
+    documents: int = 0
 
 
 class Evaluate(Protocol[C_contra]):
     """Runs a query for a caller at a timestamp. Raises `SnapshotGone` or `StoreUnavailable`, nothing else."""
 
     def __call__(self, question: Question, caller: C_contra, ts: Timestamp, /) -> Awaitable[Evaluated]: ...
-
-
-class Clock(Protocol):
-    """The time, as milliseconds since the epoch."""
-
-    def __call__(self) -> Millis: ...
 
 
 class Hub(Generic[C]):
@@ -75,15 +71,16 @@ class Hub(Generic[C]):
         *,
         facet: Callable[[C, str], str | None],
         nudge: Callable[[], None],
-        clock: Clock,
+        clock: Callable[[], Millis],
     ) -> None:
-        self.log, self.answers, self.turns = log, Answers[C](facet), Turns()
+        self.log, self.answers, self.turns, self.history = log, Answers[C](facet), Turns(), History(log)
         self._evaluate, self._nudge, self._clock = evaluate, nudge, clock
-        self._fan_outs = FanOuts(self._successor, self.answers.rest)
+        self._fan_outs = FanOuts(self._successor, self._arrived)
         self._flights: dict[FlightKey, asyncio.Task[Answer]] = {}
         self._slots = asyncio.Semaphore(MAX_EXECUTIONS)
         self._looked_at: dict[str, frozenset[str]] = {}
-        self._waiters: list[tuple[Timestamp, int, Callable[[], None]]] = []
+        self._waiters: list[tuple[Timestamp, int]] = []
+        self._alarms: dict[int, Callable[[], None]] = {}
         self._patience: asyncio.TimerHandle | None = None
         self._deadlines: list[tuple[Millis, int, Answer]] = []
         self._serial = count()
@@ -105,22 +102,23 @@ class Hub(Generic[C]):
         self.log.append(commits, position)
         for commit in commits:
             for answer in self.answers.met_by(commit.writes):
-                answer.stale_at = commit.ts
-                self._retire(answer)
+                self._retire(answer, "commit", commit.ts, commit.writes)
         self._moved()
 
     def lost(self, position: Timestamp) -> None:
         """History was lost up to `position`: any answer may be wrong from here on."""
         self.log.gap(position)
         for answer in self.answers.met_by(EVERYTHING):
-            answer.stale_at = position
-            self._retire(answer)
+            self._retire(answer, "gap", position)
         self._moved()
 
-    def _retire(self, answer: Answer) -> None:
-        """An answer is no longer current. Who shows it is told in turn, and asks it before relying on it meanwhile."""
+    def _retire(self, answer: Answer, why: Reason, ts: Timestamp | None = None, writes: WriteSet = NOTHING) -> None:
+        """An answer is stale from `ts` on, or everywhere. Who shows it is told in turn, and asks it before relying on it."""
         self.invalidations += 1
-        self._fan_outs.tell(answer, self.answers.retire(answer))
+        answer.stale_at, answer.expired = ts, ts is None
+        watchers = self.answers.retire(answer)
+        answer.run.end(why, ts, writes, len(watchers))
+        self._fan_outs.tell(answer, watchers)
 
     async def _successor(self, old: Answer) -> Leap | None:
         """The way from a retired answer to what is true now, if it is the same for everybody who shows it."""
@@ -130,28 +128,39 @@ class Hub(Generic[C]):
         except (SnapshotGone, StoreUnavailable):
             return None
         leap = Leap(old, new, target, self._clock())
-        if new.facets != old.facets or not leap.is_whole or not self.answers.follows(new):
+        if new.facets != old.facets or not leap.is_whole:
             return None
-        self.answers.hold(new)
-        return leap
+        self.watch(new, leap, 0)
+        return leap if new.is_current else None
+
+    def _arrived(self, leap: Leap) -> None:
+        self.unwatch(leap.new, leap, 0)
 
     def _moved(self) -> None:
         self.moved_at = self._clock()
         while self._waiters and self._waiters[0][0] <= self.log.position:
-            _, _, call = heapq.heappop(self._waiters)
-            call()
+            _, alarm = heapq.heappop(self._waiters)
+            if alarm in self._alarms:
+                self._alarms.pop(alarm)()
 
     def find(self, question: Question, caller: C, ts: Timestamp) -> Answer | None:
         """What the query returns for this caller at `ts`, if that is known already."""
         return self.answers.find(question, caller, ts)
 
-    def call_at(self, ts: Timestamp, call: Callable[[], None]) -> None:
-        """Call once the log's position is `ts` or later."""
+    def call_at(self, ts: Timestamp, call: Callable[[], None]) -> int:
+        """Call once the log's position is `ts` or later; returns what `call_off` wants."""
+        alarm = next(self._serial)
         if self.log.position >= ts:
             call()
-            return
-        heapq.heappush(self._waiters, (ts, next(self._serial), call))
+            return alarm
+        self._alarms[alarm] = call
+        heapq.heappush(self._waiters, (ts, alarm))
         self._lose_patience_in(PATIENCE_S)
+        return alarm
+
+    def call_off(self, alarm: int) -> None:
+        """Do not call, if that has not happened."""
+        self._alarms.pop(alarm, None)
 
     async def reached(self, ts: Timestamp) -> None:
         """Return once the log's position is `ts` or later."""
@@ -169,7 +178,7 @@ class Hub(Generic[C]):
 
     def _impatient(self) -> None:
         self._patience = None
-        if self._waiters:
+        if self._alarms:
             self._nudge()
             self._lose_patience_in(NUDGE_AGAIN_S)
 
@@ -202,22 +211,29 @@ class Hub(Generic[C]):
     async def _run(self, question: Question, caller: C, ts: Timestamp) -> Answer:
         async with self._slots:
             self.executions += 1
+            began = self._clock()
             evaluated = await self._evaluate(question, caller, ts)
+            cost = Cost(began, self._clock() - began, evaluated.documents)
         reads = evaluated.reads
         self._looked_at[question.path] = self._looked_at.get(question.path, frozenset()) | reads.facets
         answer = Answer(question, caller, self.answers.facets(caller, reads.facets), ts, evaluated.result, reads)
-        answer.stale_at = self._met_since(ts, reads)
+        answer.run = self.history.remember(question.path, question.arguments, answer.facets, ts, reads, cost)
+        self._hold_against(answer)
         if answer.is_current:
             answer = self.answers.add(answer)
             self._remember_deadline(answer)
         return answer
 
-    def _met_since(self, ts: Timestamp, reads: ReadSet) -> Timestamp | None:
-        """The first commit after `ts` that is in the log already and meets the read set."""
+    def _hold_against(self, answer: Answer) -> None:
+        """Find the first commit since the answer that is in the log already and meets it. Raises `SnapshotGone`."""
         try:
-            return next((commit.ts for commit in self.log.since(ts) if overlap(reads, commit.writes)), None)
+            commits = self.log.since(answer.ts)
         except LogGap as gap:
             raise SnapshotGone(str(gap)) from gap
+        commit = next((each for each in commits if overlap(answer.reads, each.writes)), None)
+        if commit is not None:
+            answer.stale_at = commit.ts
+            answer.run.end("commit", commit.ts, commit.writes, 0)
 
     def _remember_deadline(self, answer: Answer) -> None:
         if answer.reads.deadline is not None and not answer.timed:
@@ -244,8 +260,7 @@ class Hub(Generic[C]):
         while self._deadlines and self._deadlines[0][0] <= now:
             _, _, answer = heapq.heappop(self._deadlines)
             if answer.is_current:
-                answer.expired = True
-                self._retire(answer)
+                self._retire(answer, "time")
         self._set_timer()
 
     def watch(self, answer: Answer, watcher: Watcher, query_id: int) -> None:
@@ -259,7 +274,7 @@ class Hub(Generic[C]):
     def _catch_up(self, answer: Answer) -> None:
         """Hold what was committed meanwhile against an answer that nobody followed."""
         try:
-            answer.stale_at = self._met_since(answer.ts, answer.reads)
+            self._hold_against(answer)
         except SnapshotGone:
             answer.expired = True
 

@@ -5,17 +5,19 @@ Invariant: whoever takes it holds at the leap's target afterwards; equal steps s
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import TypeAlias
 
 from schema.values import Millis, Timestamp
 from subscriptions.answers import Answer, Watching
 from subscriptions.effects import Value
 from subscriptions.push import Push
+from subscriptions.query_set import told
 from subscriptions.transition import MAX_WHOLE_BYTES, modification, transition
 from subscriptions.version import START, StateVersion
 
 ENVELOPE_BYTES = 1_024
+MAX_FRAMES = 256
+"""Frames kept for sockets that come from different moments; after one leap they all come from the same."""
 
 Step: TypeAlias = tuple[StateVersion, Push]
 
@@ -23,11 +25,13 @@ Step: TypeAlias = tuple[StateVersion, Push]
 class Leap:
     """From `old` to `new`, at `target`."""
 
-    __slots__ = ("_query_id", "_start", "_step", "_steps", "new", "now", "old", "target", "told")
+    __slots__ = ("_query_id", "_start", "_step", "_steps", "is_silent", "new", "now", "old", "target", "told")
 
     def __init__(self, old: Answer, new: Answer, target: Timestamp, now: Millis) -> None:
         self.old, self.new, self.target, self.now = old, new, target, now
-        self.told = (isinstance(new.result, Value), new.result.digest)
+        self.told = told(new.result)
+        self.is_silent = self.told == told(old.result) and new.result.journal == old.result.journal
+        """Does the new answer say what the old one said? Then there is nothing to send."""
         self._steps: dict[tuple[StateVersion, int], Step] = {}
         self._start, self._query_id = START, -1
         self._step: Step = (START, Push(b""))
@@ -36,22 +40,19 @@ class Leap:
         return f"<Leap of {self.new.question.path} to {self.target}, {len(self._steps)} frames>"
 
     @property
-    def is_silent(self) -> bool:
-        """Does the new answer say what the old one said?"""
-        old, new = self.old.result, self.new.result
-        return self.told == (isinstance(old, Value), old.digest) and new.journal == old.journal
-
-    @property
     def is_whole(self) -> bool:
         """Does it fit into one frame?"""
         result = self.new.result
-        return not isinstance(result, Value) or len(bytes(result.value)) < MAX_WHOLE_BYTES - ENVELOPE_BYTES
+        said = result.value if isinstance(result, Value) else result.data
+        return said is None or len(bytes(said)) < MAX_WHOLE_BYTES - ENVELOPE_BYTES
+
+    def invalidated(self, query_id: int) -> None:
+        """The successor has one itself. Its watchers are told; while the leap goes on it is one, lest it be let go of."""
 
     def step(self, start: StateVersion, query_id: int) -> Step:
         """Where a socket at `start` gets, and the frame that says so. The client's clock is of no interest here (3.2)."""
-        if (
-            start is not self._start or query_id != self._query_id
-        ):  # those who leapt together last time share their version
+        # Those who leapt together last time share their version.
+        if start is not self._start or query_id != self._query_id:
             self._start, self._query_id = start, query_id
             self._step = self._steps.get((start, query_id)) or self._encoded(start, query_id)
         return self._step
@@ -59,15 +60,17 @@ class Leap:
     def _encoded(self, start: StateVersion, query_id: int) -> Step:
         end = StateVersion(start.query_set, start.identity, self.target)
         frame = transition(start, end, [modification(query_id, self.new.result)], None, self.now)
+        if len(self._steps) >= MAX_FRAMES:
+            self._steps.clear()
         step = self._steps[start, query_id] = (end, Push(frame))
         return step
 
 
-class Screen(ABC):
-    """A watcher that can leap."""
+class Screen:
+    """A watcher that can leap. Not an abstract class: those take five times as long to be recognised."""
 
     __slots__ = ()
 
-    @abstractmethod
     def leap(self, watching: Watching, leap: Leap) -> bool:
         """Go straight to the successor of the answer shown; false when that is not all there is to do."""
+        raise NotImplementedError

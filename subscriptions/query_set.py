@@ -23,6 +23,11 @@ Told: TypeAlias = tuple[bool, bytes]
 """What was said of a query: whether it had a value, and the digest."""
 
 
+def told(result: Result) -> Told:
+    """What a client knows once it was told this."""
+    return isinstance(result, Value), result.digest
+
+
 class LiveQuery(msgspec.Struct, eq=False):
     """One watched query. An id that is removed and added again is another query."""
 
@@ -134,19 +139,17 @@ class QuerySet:
             if self._live.get(query.query_id) is not query:
                 continue  # removed meanwhile: the next transition says so
             result = results[query.query_id]
-            told = (isinstance(result, Value), result.digest)
-            query.journal = result.journal
-            if query.sent != told:
-                query.sent = told
+            query.journal, before, query.sent = result.journal, query.sent, told(result)
+            if query.sent != before:
                 news.append(modification(query.query_id, result))
         return news
 
-    def leap(self, query_id: int, told: Told, journal: str | None) -> bool:
+    def leap(self, query_id: int, news: Told, journal: str | None) -> bool:
         """Keep what a watched query, whose last answer stood until now, is told at once; false if it is not that simple."""
         query = self._live.get(query_id)
-        if query is None or query.stale or query.sent is None or query.sent == told:
+        if query is None or query.stale or query.sent is None or query.sent == news:
             return False
-        query.sent, query.journal = told, journal
+        query.sent, query.journal = news, journal
         return True
 
     def validate(self, flight: Taken | None) -> None:

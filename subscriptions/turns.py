@@ -36,8 +36,10 @@ class Turns:
 
     def _serve(self) -> None:
         line = self._line
-        for _ in range(min(SLICE, len(line))):
-            line.popleft()()
-        self._running = bool(line)
-        if line:
-            asyncio.get_running_loop().call_soon(self._serve)
+        try:
+            for _ in range(min(SLICE, len(line))):
+                line.popleft()()
+        finally:  # whatever one of them did, the others get theirs
+            self._running = bool(line)
+            if line:
+                asyncio.get_running_loop().call_soon(self._serve)

@@ -21,9 +21,10 @@ from subscriptions import protocol
 from subscriptions.answers import Answer, Question, Watching
 from subscriptions.effects import Effect, Finish, Refresh, RunAction, RunMutation, Send, Undecided, Verify
 from subscriptions.errors import RemoteProtocolError, TooMany
+from subscriptions.farewell import farewell
 from subscriptions.hub import Hub
 from subscriptions.leap import Leap, Screen
-from subscriptions.outbox import Outbox
+from subscriptions.outbox import STUCK_S, Outbox
 from subscriptions.push import Push
 from subscriptions.seams import Calls, Rejected, Socket, Verified
 from subscriptions.sync import SyncMachine
@@ -32,8 +33,6 @@ C = TypeVar("C")
 
 SETTLE_S = 0.005
 """Patience for the rest of a client's opening burst, so that it becomes one transition (sync-protocol 4.3)."""
-DRAIN_S = 3.0
-"""How long a client may take to close after an error, which some need to find their way (sync-protocol 6.3)."""
 RETRY_S = 0.2
 
 log = logging.getLogger("anime.socket")
@@ -43,8 +42,8 @@ class SocketWorker(Screen, Generic[C]):
     """One socket from its opening to its end."""
 
     __slots__ = (
-        "_calls", "_clock", "_ended", "_finishing", "_hub", "_machine", "_outbox", "_patient", "_quiet_until",
-        "_refreshing", "_shown", "_socket", "_spawn", "_timer", "_woken",
+        "_alarm", "_calls", "_clock", "_ended", "_finishing", "_hub", "_machine", "_outbox", "_patient",
+        "_quiet_until", "_refreshing", "_shown", "_socket", "_spawn", "_timer", "_woken",
     )  # fmt: skip
 
     def __init__(
@@ -56,13 +55,15 @@ class SocketWorker(Screen, Generic[C]):
         *,
         spawn: Callable[[Coroutine[Any, Any, None]], object],
         clock: Callable[[], Millis],
+        stuck_s: float = STUCK_S,
     ) -> None:
         self._socket, self._machine, self._hub, self._calls = socket, machine, hub, calls
         self._spawn, self._clock = spawn, clock
-        self._outbox = Outbox(socket.line, self._wake)
+        self._outbox = Outbox(socket.line, self._wake, stuck_s)
         self._shown: dict[int, Answer] = {}
         self._refreshing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._alarm: int | None = None
         self._finishing: asyncio.Event | None = None
         self._quiet_until = -inf
         self._woken = self._patient = self._ended = False
@@ -77,14 +78,17 @@ class SocketWorker(Screen, Generic[C]):
     def leap(self, watching: Watching, leap: Leap) -> bool:
         """Go to the successor of an answer, if nothing else is going on at this socket."""
         shown, query_id = self._shown, watching[1]
-        if leap.now >= self._quiet_until or shown.get(query_id) is not leap.old or not self._outbox.open:
+        if leap.now >= self._quiet_until or shown.get(query_id) is not leap.old:
             return False
-        if len(shown) > 1 and not all(each.valid_at(leap.target) for each in shown.values() if each is not leap.old):
-            return False
-        push = self._machine.leap(query_id, leap)
-        if push is None:
-            return False
-        self._outbox.put(push)
+        if not leap.is_silent:
+            if not self._outbox.open:
+                return False
+            if len(shown) > 1 and not all(shown[each].valid_at(leap.target) for each in shown if each != query_id):
+                return False
+            push = self._machine.leap(query_id, leap)
+            if push is None:
+                return False
+            self._outbox.put(push)
         shown[query_id] = leap.new
         leap.new.watchers.add(watching)
         return True
@@ -114,6 +118,9 @@ class SocketWorker(Screen, Generic[C]):
         except (RemoteProtocolError, TooMany) as error:
             log.info("socket refused: %s", error, extra={"action": "socket.refused"})
             effects = self._machine.fail(error)
+        except Exception as error:
+            self._broken(error)
+            return
         self._perform(effects)
 
     def _perform(self, effects: Iterable[Effect[C]]) -> None:
@@ -178,7 +185,8 @@ class SocketWorker(Screen, Generic[C]):
         if machine.settling and not self._patient:
             self._wait(SETTLE_S)
         elif self._hub.position < machine.floor:
-            self._hub.call_at(machine.floor, self._wake)
+            if self._alarm is None:
+                self._alarm = self._hub.call_at(machine.floor, self._reached)
         elif self._outbox.open:
             self._plan(self._clock())
 
@@ -202,6 +210,10 @@ class SocketWorker(Screen, Generic[C]):
                 return
             self._timer.cancel()
         self._timer = loop.call_later(seconds, self._waited)
+
+    def _reached(self) -> None:
+        self._alarm = None
+        self._wake()
 
     def _waited(self) -> None:
         self._timer, self._patient = None, True
@@ -255,28 +267,11 @@ class SocketWorker(Screen, Generic[C]):
     def _finish_with(self, finish: Finish) -> None:
         if self._finishing is None and not self._ended:
             self._finishing = asyncio.Event()
-            self._spawn(self._finish(finish, self._finishing))
-
-    async def _finish(self, finish: Finish, gone: asyncio.Event) -> None:
-        """Let everything leave and the client close first, if it may; then close, and cut off who does not take that."""
-        await self._outbox.flush(DRAIN_S)
-        try:
-            if finish.drain:
-                async with asyncio.timeout(DRAIN_S):
-                    await gone.wait()
-        except TimeoutError:
-            log.debug("a client did not close by itself", extra={"action": "socket.closing"})
-        try:
-            async with asyncio.timeout(DRAIN_S):
-                if not gone.is_set():
-                    await self._socket.close(finish.code, finish.reason)
-                    await gone.wait()
-        except TimeoutError:
-            self._socket.line.abort()
+            self._spawn(farewell(self._socket, self._outbox, finish, self._finishing))
 
     def _broken(self, error: Exception) -> None:
         log.error("socket broke", exc_info=error, extra={"action": "socket.broken"})
-        self._finish_with(Finish(1011, "InternalServerError", drain=False))
+        self._perform(self._machine.fail(error))
 
     def _leave(self) -> None:
         self._ended = True
@@ -286,6 +281,8 @@ class SocketWorker(Screen, Generic[C]):
             self._timer.cancel()
         if self._refreshing is not None:
             self._refreshing.cancel()
+        if self._alarm is not None:
+            self._hub.call_off(self._alarm)
         self._outbox.close()
         self._machine.fail(ConnectionResetError())  # mutations that have not begun are for the client to send again
         shown, self._shown = self._shown, {}

@@ -7,9 +7,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from server.store.embedded import EmbeddedMongod
 from tests.support.world import World, open_world
+
+# A busy machine is no finding: nothing timed is asserted, and that holds for drawing examples too.
+settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ours")
 
 
 @pytest.fixture(scope="session")

@@ -15,10 +15,11 @@ import msgspec
 
 from schema.errors import InvalidCursor
 from schema.paging import MAX_CURSOR_CHARS, Position
-from schema.values import Millis, Scalar, hours
+from schema.values import Millis, Scalar, hours, minutes
 from server.auth.errors import GrantRefused
 
 UPLOAD_LIFETIME_MS = hours(1)
+EXPLAIN_LIFETIME_MS = minutes(1)
 MIN_KEY_BYTES = 32
 TAG_BYTES = 16
 MAX_GRANT_CHARS = 2_048
@@ -35,11 +36,12 @@ class UploadGrant(msgspec.Struct, frozen=True, array_like=True):
 class Grants:
     """Issues and checks permissions."""
 
-    __slots__ = ("_files", "_uploads")
+    __slots__ = ("_explanations", "_files", "_uploads")
 
     def __init__(self, key: bytes) -> None:
         self._uploads = _Seal(key, b"upload")
         self._files = _Seal(key, b"file")
+        self._explanations = _Seal(key, b"explain")
 
     def __repr__(self) -> str:
         return "Grants(uploads)"
@@ -58,6 +60,15 @@ class Grants:
     def opens_file(self, blob_id: str, key: str) -> bool:
         """Is this the file's key?"""
         return len(key) <= MAX_GRANT_CHARS and self._files.open(blob_id.encode(), key) is not None
+
+    def explain_permit(self, path: str, now: Millis) -> str:
+        """Permission to see why this function ran, for whoever can read the key, good for EXPLAIN_LIFETIME_MS."""
+        return self._explanations.seal(path.encode(), msgspec.msgpack.encode(now + EXPLAIN_LIFETIME_MS))
+
+    def permits_explaining(self, path: str, permit: str, now: Millis) -> bool:
+        """Is this such a permission, and still good?"""
+        content = self._explanations.open(path.encode(), permit) if len(permit) <= MAX_GRANT_CHARS else None
+        return content is not None and now < msgspec.msgpack.decode(content, type=float)
 
     def open_upload(self, token: str, now: Millis) -> UploadGrant:
         """The permission in this token. Raises `GrantRefused`."""

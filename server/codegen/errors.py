@@ -20,11 +20,17 @@ class CallFailed(Exception):
 
 
 class ConvexError(CallFailed):
-    """The application refused. `code` is one of the contract's; `more` holds what some codes add, such as `retryAfterMs`."""
+    """The application refused. `code` is one of the contract's; `more` is what some codes add, such as `field` or `reason`."""
 
-    def __init__(self, code: str, message: str, more: Mapping[str, float | str]) -> None:
-        super().__init__(f"{code}: {message}")
+    def __init__(self, code: str, message: str, more: Mapping[str, object]) -> None:
+        super().__init__(message if message.startswith(code) else f"{code}: {message}")
         self.code, self.message, self.more = code, message, more
+
+    @property
+    def retry_after_ms(self) -> float | None:
+        """How long to wait before asking again, where that is all that is missing."""
+        told = self.more.get("retryAfterMs")
+        return told if isinstance(told, float) else None
 
 
 class ServerError(CallFailed):
@@ -35,22 +41,13 @@ class LineClosed(CallFailed):
     """Nobody answers any more."""
 
 
-class _Told(msgspec.Struct):
-    """An error's data: the application's own, or that of a page position which cannot be used."""
-
-    code: str = ""
-    message: str = ""
-    pagination_error: str = msgspec.field(default="", name="paginationError")
-
-
 def error_of(trouble: Trouble) -> CallFailed:
     """The failure as its caller catches it."""
-    if trouble.data is None:
+    data = None if trouble.data is None else msgspec.json.decode(trouble.data)
+    if not isinstance(data, dict):
         return ServerError(trouble.message)
-    told = msgspec.json.decode(trouble.data, type=_Told)
-    code = told.code or told.pagination_error
-    if not code:
+    code = data.get("code") or data.get("paginationError")
+    if not isinstance(code, str):
         return ServerError(trouble.message)
-    all_of_it = msgspec.json.decode(trouble.data, type=dict[str, bool | float | str])
-    more = {name: value for name, value in all_of_it.items() if name not in ("code", "message")}
-    return ConvexError(code, told.message or trouble.message, more)
+    more = {name: value for name, value in data.items() if name not in ("code", "message")}
+    return ConvexError(code, str(data.get("message", trouble.message)), more)

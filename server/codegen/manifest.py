@@ -35,7 +35,8 @@ class Operation(msgspec.Struct, frozen=True):
     @property
     def audience(self) -> str:
         """Who may call it and how often, in a sentence."""
-        return f"A {self.kind} for {self.caller}{'' if self.rate is None else f', {_often(self.rate)}'}."
+        article = "An" if self.kind == "action" else "A"
+        return f"{article} {self.kind} for {self.caller}{'' if self.rate is None else f', {_often(self.rate)}'}."
 
 
 class Manifest(msgspec.Struct, frozen=True):

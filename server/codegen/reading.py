@@ -19,8 +19,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, rename=wire_name):
 def read(answer: Raw, shape: object) -> Any:
     """The answer in its shape. Raises `msgspec.ValidationError` where the server has another idea of it."""
     value = integral(msgspec.json.decode(answer))
-    if isinstance(value, dict) and isinstance(shape, types.UnionType):
-        shape = closest(value, shape)
+    if isinstance(shape, types.UnionType):  # msgspec takes no union of records
+        if value is None and types.NoneType in typing.get_args(shape):
+            return None
+        shape = closest(value, shape) if isinstance(value, dict) else shape
     return msgspec.convert(value, shape)
 
 

@@ -19,7 +19,7 @@ from typing import Self
 
 from .embedded_child import EXIT_PORT_TAKEN, HOST, PORTS, REPLICA_SET, Child, become_primary, free_ports, locate_mongod
 from .embedded_errors import MongodExited, MongodKeepsDying, MongodNotReady, MongodNotStarted, NoFreePort, gist_of
-from .embedded_folder import lock_folder, log_tail, predecessor_gone, trim_log
+from .embedded_folder import lock_folder, log_tail, port_said, predecessor_gone, say_port, trim_log
 
 START_DEADLINE_S = 60.0
 STOP_GRACE_S = 10.0
@@ -88,7 +88,7 @@ class EmbeddedMongod:
     @property
     def uri(self) -> str:
         """For clients. Not a direct connection: those would write to a node that is not primary yet after a restart."""
-        return f"mongodb://{HOST}:{self.port}/?replicaSet={REPLICA_SET}&w=majority"
+        return _uri(self.port)
 
     @property
     def pid(self) -> int | None:
@@ -111,6 +111,7 @@ class EmbeddedMongod:
             self._lock = lock_folder(self._folder, self._shown_folder)
             await predecessor_gone(self._folder / "mongod" / "mongod.lock", self._shown_folder)
             await self._start_on_some_port(binary)
+            say_port(self._lock, self.port)
         except BaseException:
             await self._end_child()
             self._release()
@@ -225,3 +226,13 @@ class EmbeddedMongod:
         if self._lock is not None:
             os.close(self._lock)  # the file stays: removing it would let two copies lock two files of one name
             self._lock = None
+
+
+def running_uri(data_dir: Path) -> str | None:
+    """The URI of the mongod that another living process runs on this data folder, for a short visit beside it."""
+    port = port_said(data_dir.resolve())
+    return None if port is None else _uri(port)
+
+
+def _uri(port: int) -> str:
+    return f"mongodb://{HOST}:{port}/?replicaSet={REPLICA_SET}&w=majority"

@@ -40,6 +40,20 @@ def lock_folder(folder: Path, shown: Path) -> int:
     return lock
 
 
+def say_port(lock: int, port: int) -> None:
+    """Write where mongod listens behind our process id, for those who come beside us."""
+    os.pwrite(lock, f"{os.getpid()}\n{port}\n".encode(), 0)
+
+
+def port_said(folder: Path) -> int | None:
+    """Where the mongod of this folder listens, if a living process of ours has one running here."""
+    holder = folder / "mongod.holder"
+    if not _is_held(holder):
+        return None
+    words = holder.read_bytes().split()
+    return int(words[1]) if len(words) == len(("process", "port")) else None
+
+
 async def predecessor_gone(mongod_lock: Path, shown: Path) -> None:
     """Wait for the end of a mongod whose owner has just been killed; refuse one that somebody else runs here."""
     with contextlib.suppress(TimeoutError):
@@ -51,10 +65,10 @@ async def predecessor_gone(mongod_lock: Path, shown: Path) -> None:
     raise DataFolderInUse(shown, _process_id(await asyncio.to_thread(mongod_lock.read_bytes)))
 
 
-def _is_held(mongod_lock: Path) -> bool:
+def _is_held(lock: Path) -> bool:
     """mongod holds its own lock file as we hold ours; that the file is there means nothing."""
     try:
-        with mongod_lock.open("rb") as file:
+        with lock.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go at once, by closing
     except FileNotFoundError:
         return False
@@ -89,4 +103,5 @@ def log_tail(log: Path, start: int) -> str:
 
 
 def _process_id(written: bytes) -> int | None:
-    return int(written) if written.strip().isdigit() else None
+    first = written.split()[:1]
+    return int(first[0]) if first and first[0].isdigit() else None

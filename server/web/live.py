@@ -133,7 +133,11 @@ class LiveProtocol(SocketLine):
         self.live = LiveLine(self.transport, None if deflate is None else deflate.local_max_window_bits)
         extensions = cast(dict[str, object], self.scope["extensions"])
         extensions[EXTENSION] = self.live
-        await super().run_asgi()
+        try:
+            await super().run_asgi()
+        finally:
+            if not self.disconnected:  # also a client that says good-bye and reads no further
+                self._cut_after_grace()
 
     async def send(self, message: Any) -> None:
         """What ASGI sends: accepting opens the line, closing ends it."""
@@ -163,7 +167,10 @@ class LiveProtocol(SocketLine):
 
     def shutdown(self) -> None:
         """The server stops: 1012, and no waiting for readers that have stopped."""
-        super().shutdown()
+        if self.close_sent or not self.handshake_complete or self.conn.state is OPEN:
+            super().shutdown()
+        else:  # the client is leaving by itself, and may not be told twice
+            self.transport.close()
         self._cut_after_grace()
 
     def keepalive_timeout(self) -> None:

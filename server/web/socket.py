@@ -23,6 +23,7 @@ from server.web.live import EXTENSION, LiveLine
 from server.web.origins import Origins
 from server.web.refusals import RefusalResponse, limited
 from subscriptions.hub import Hub
+from subscriptions.outbox import STUCK_S
 from subscriptions.sync import SyncMachine
 from subscriptions.transition import accepts_chunks
 from subscriptions.worker import SocketWorker
@@ -30,7 +31,7 @@ from subscriptions.worker import SocketWorker
 MAX_SOCKETS = 20_000
 SEAT_RETRY: Millis = seconds(5)
 """Nobody knows when another socket of the same address closes."""
-HEARTBEAT_S = 1.0
+HEARTBEAT_S = 5.0
 HEARTBEAT_SLICE = 256
 _VERSION = re.compile(r"^(\d{1,4})\.(\d{1,4})\.(\d{1,4})(?:[-+][0-9A-Za-z.+-]{1,64})?$")
 
@@ -81,9 +82,10 @@ class SyncEndpoint:
         bounds: Bounds,
         spawn: Callable[[Coroutine[Any, Any, None]], object],
         clock: Callable[[], Millis],
+        stuck_s: float = STUCK_S,
     ) -> None:
         self._hub, self._executor, self._callers, self._origins = hub, executor, callers, origins
-        self._spawn, self._clock = spawn, clock
+        self._spawn, self._clock, self.stuck_s = spawn, clock, stuck_s
         self._workers: set[SocketWorker[Caller]] = set()
         self._limits, self._rate = limits, per_minute(bounds.sockets_per_minute_per_address)
         self._addresses, self._members = Seats(bounds.max_sockets_per_address), Seats(bounds.max_sockets_per_member)
@@ -139,7 +141,9 @@ class SyncEndpoint:
         await websocket.accept()
         machine = SyncMachine[Caller](None, chunks=accepts_chunks(_client(websocket)))
         connection = Connection(websocket, websocket.scope["extensions"][EXTENSION])
-        worker = SocketWorker(connection, machine, self._hub, calls, spawn=self._spawn, clock=self._clock)
+        worker = SocketWorker(
+            connection, machine, self._hub, calls, spawn=self._spawn, clock=self._clock, stuck_s=self.stuck_s
+        )
         self._workers.add(worker)
         try:
             await worker.run()

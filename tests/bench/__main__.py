@@ -1,17 +1,26 @@
-"""`make bench`: every promise with its ratio to a floor measured in the same run."""
+"""`make bench`: every promise with its ratio to a floor measured in the same run.
+
+`python -m tests.bench [sockets]` takes the size of the crowds: 10,000 sockets, or half of that where each one is set up anew.
+"""
 
 from __future__ import annotations
 
-from tests.bench import claim, commit_to_push, matcher, mutations, pictures
+import sys
+
+from tests.bench import claim, commit_to_push, fan_out, matcher, memory, mutations, owners, pictures, reconnect
 from tests.bench.product import run
 
 
-def main() -> None:
+def main(sockets: int = fan_out.SOCKETS) -> None:
     """Run them one after the other; each prints its own table."""
     matcher.main()
     for bench in (commit_to_push, mutations, claim, pictures):
         run(bench.main())
+    for crowded in (fan_out, owners):
+        run(crowded.main(sockets))
+    for each in (memory, reconnect):
+        run(each.main(sockets // 2))
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(int, sys.argv[1:]))

@@ -12,20 +12,20 @@ import shutil
 import subprocess
 import tempfile
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
 
+import msgspec
+
+from tests.bench.product import apart
 from tests.support.world import free_port
 
 SOURCE = Path(__file__).parent / "load" / "wsload.c"
-NS_PER_MS = 1e6
+NS_PER_S = 1e9
 OPENING_S = 120.0
 ARRIVAL_S = 60.0
-
-Message = dict[str, Any]
 
 
 @cache
@@ -41,11 +41,36 @@ def wsload() -> Path:
     return built
 
 
+class Group(msgspec.Struct, frozen=True):
+    """Messages that carry one `t0`, the moment they were caused (monotonic, in nanoseconds); when the last arrived."""
+
+    t0: int
+    count: int
+    last: int
+
+    @property
+    def last_s(self) -> float:
+        """How long the last one took, in seconds."""
+        return (self.last - self.t0) / NS_PER_S
+
+
+class Arrivals(msgspec.Struct, frozen=True):
+    """What a crowd got: messages, their bytes, the percentiles of their latencies ("p50", "p99"), and those by `t0`."""
+
+    count: int
+    payload: int
+    latency_ms: dict[str, float]
+    groups: list[Group]
+
+
 class Crowd:
     """Open sockets that count what they get."""
 
-    def __init__(self, process: Process, size: int) -> None:
-        self._process, self.size = process, size
+    def __init__(self, process: Process, size: int, opened_in: float) -> None:
+        self._process, self.size, self.opened_in = process, size, opened_in
+
+    def __repr__(self) -> str:
+        return f"<Crowd of {self.size}, opened in {self.opened_in:.1f} s>"
 
     async def line(self, deadline_s: float) -> list[str]:
         """The next thing the load client says, in words."""
@@ -57,52 +82,91 @@ class Crowd:
             raise RuntimeError("the load client has ended")
         return words
 
-    async def last(self) -> float:
-        """When the last of all has the next frame, on the monotonic clock, in milliseconds."""
+    async def last(self) -> None:
+        """Return once the last of all has its next message."""
         words = await self.line(ARRIVAL_S)
         while words[0] != "DONE":
             words = await self.line(ARRIVAL_S)
-        return int(words[3]) / NS_PER_MS
 
-    async def report(self) -> Message:
-        """What has arrived since the last report; arrivals are grouped by the `t0` that they carry."""
+    async def report(self) -> Arrivals:
+        """What has arrived since the last report."""
+        self._tell(b"report\n")
+        words = await self.line(ARRIVAL_S)
+        while not words[0].startswith("{"):
+            words = await self.line(ARRIVAL_S)
+        found = json.loads(" ".join(words))
+        groups = [Group(t0, count, last) for t0, count, _first, _median, last in found["groups"]]
+        return Arrivals(found["n"], found["payload"], found["lat_ms"], groups)
+
+    async def reopen(self) -> float:
+        """Reset every connection and open all again; seconds until the last of them is ready."""
+        self._tell(b"reopen\n")
+        words = await self.line(OPENING_S)
+        while words[0] != "READY":
+            words = await self.line(OPENING_S)
+        return float(words[2])
+
+    def _tell(self, order: bytes) -> None:
         if self._process.stdin is None:
             raise RuntimeError("the load client has no input")
-        self._process.stdin.write(b"report\n")
-        while True:
-            words = await self.line(ARRIVAL_S)
-            if words[0].startswith("{"):
-                found: Message = json.loads(" ".join(words))
-                return found
+        self._process.stdin.write(order)
 
 
 @asynccontextmanager
-async def crowd(port: int, size: int, *, path: str, openings: list[str], ready: int) -> AsyncIterator[Crowd]:
+async def crowd(
+    port: int, size: int, *, path: str = "/api/sync", openings: Sequence[str] = (), ready: int = 1, burst: int = 200
+) -> AsyncIterator[Crowd]:
     """Sockets that have sent `openings` and got `ready` frames; `%d` in an opening is the socket's number."""
     arguments = ["client", "--port", str(port), "--path", path, "--n", str(size), "--ready", str(ready)]
+    arguments += ["--burst", str(burst)]
     for opening in openings:
         arguments += ["--init", opening]
     process = await asyncio.create_subprocess_exec(wsload(), *arguments, stdin=PIPE, stdout=PIPE, limit=1 << 26)
     try:
-        opened = Crowd(process, size)
-        words = await opened.line(OPENING_S)
-        if words[0] != "READY":
+        if process.stdout is None:
+            raise RuntimeError("the load client has no output")
+        async with asyncio.timeout(OPENING_S):
+            words = (await process.stdout.readline()).split()
+        if not words or words[0] != b"READY":
             raise RuntimeError(f"the load client says {words}")
-        yield opened
+        yield Crowd(process, size, float(words[2]))
     finally:
         process.kill()
         await process.wait()
 
 
+class BareBroadcast:
+    """Where it listens, and how it is told to send."""
+
+    def __init__(self, port: int, process: Process) -> None:
+        self.port, self._process = port, process
+
+    def __repr__(self) -> str:
+        return f"<BareBroadcast on {self.port}>"
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._process.pid
+
+    async def send(self, size: int) -> None:
+        """A message of so many bytes to everybody."""
+        if self._process.stdin is None:
+            raise RuntimeError("the bare server has no input")
+        self._process.stdin.write(b"bcast %d\n" % size)
+        await self._process.stdin.drain()
+
+
 @asynccontextmanager
-async def bare_broadcast() -> AsyncIterator[tuple[int, Process]]:
-    """The floor: a C server that writes one finished frame to every socket. Its port, and where to tell it to."""
+async def bare_broadcast() -> AsyncIterator[BareBroadcast]:
+    """The floor of a fan-out: a C server that writes one finished frame to every socket."""
     port = free_port()
     process = await asyncio.create_subprocess_exec(wsload(), "server", "--port", str(port), stdin=PIPE, stdout=PIPE)
     try:
         if process.stdout is None or not await process.stdout.readline():
             raise RuntimeError("the bare server did not start")
-        yield port, process
+        apart(process.pid)
+        yield BareBroadcast(port, process)
     finally:
         process.kill()
         await process.wait()

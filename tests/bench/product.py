@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Coroutine
@@ -24,6 +25,8 @@ from tests.support.world import free_port, fresh_database
 
 Message = dict[str, Any]
 
+EXECUTIONS = "anime_query_executions_total "
+
 
 class Product(msgspec.Struct, frozen=True):
     """A running server and the database under it."""
@@ -40,10 +43,27 @@ class Product(msgspec.Struct, frozen=True):
             token: str = reply.json()["token"]
             return token
 
+    async def executions(self) -> int:
+        """How many queries the server has run."""
+        async with httpx.AsyncClient() as http:
+            lines = (await http.get(f"{self.url}/metrics")).text.splitlines()
+        return next(int(float(line.split()[1])) for line in lines if line.startswith(EXECUTIONS))
+
+
+def apart(server_pid: int | None = None) -> None:
+    """Give the sending process a core of its own: without that, clients and database are measured as much as the server.
+
+    Called first without, for this process and all that it starts, then for the process that is measured.
+    """
+    cores = sorted(range(os.cpu_count() or 1))
+    if len(cores) > 1:
+        os.sched_setaffinity(server_pid or 0, cores[:1] if server_pid else cores[1:])
+
 
 @asynccontextmanager
 async def product(*, command: str = "web") -> AsyncIterator[Product]:
     """Start a database and one server process; `command` is `web`, or `dev` for one that works as well."""
+    apart()
     with tempfile.TemporaryDirectory(prefix="anime-bench-", ignore_cleanup_errors=True) as folder:
         async with EmbeddedMongod(Path(folder) / "db") as mongod:
             uri, port = fresh_database(mongod.uri), free_port()
@@ -59,6 +79,7 @@ async def product(*, command: str = "web") -> AsyncIterator[Product]:
             try:
                 if server.stdout is None or not await server.stdout.readline():
                     raise RuntimeError("the server did not start")
+                apart(server.pid)
                 yield Product(f"http://127.0.0.1:{port}", uri, port, server.pid)
             finally:
                 server.terminate()
@@ -131,6 +152,26 @@ async def signed_in(product: Product, subject: str) -> AsyncIterator[Socket]:
         yield socket
 
 
+def add_query(query_id: int, path: str, args: str) -> str:
+    """An edit of a query set, as JSON."""
+    return f'{{"type":"Add","queryId":{query_id},"udfPath":"{path}","args":[{args}]}}'
+
+
+def opening(*edits: str) -> str:
+    """The message with which a socket without an account asks for its queries."""
+    return f'{{"type":"ModifyQuerySet","baseVersion":0,"newVersion":1,"modifications":[{",".join(edits)}]}}'
+
+
+def processor_s(pid: int) -> float:
+    """Seconds that a process's main thread has been running, which on a busy machine says more than the clock."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+
+
+def resident_bytes(pid: int) -> int:
+    """What a process occupies in memory."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
+
+
 def percentile(seconds: list[float], part: int) -> float:
     """Milliseconds."""
     return quantiles(seconds, n=100)[part - 1] * 1_000
@@ -138,5 +179,6 @@ def percentile(seconds: list[float], part: int) -> float:
 
 def run(work: Coroutine[Any, Any, None]) -> None:
     """Run on the loop that the product runs on: a floor on a slower one would flatter us."""
+    print(f"\n[load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores]", flush=True)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(work)

@@ -23,7 +23,7 @@ PENDING = "admin:getPendingFeaturedImages"
 FEATURED = "admin:getAdminFeaturedImages"
 PAGE_SIZES = (1, 3, 5)
 SEED = 1_729
-WRITERS, MOVES_EACH = 3, 24
+WRITERS, MOVES_EACH = 3, 12
 ROWS = 14
 PLACES = 30
 """So few that rows come to lie at the same place, where their ids decide."""

@@ -17,7 +17,7 @@ from tests.support.live import LiveClient
 from tests.support.mirror import Mirror, Moment, Settled, mirror
 from tests.support.world import World
 
-ROUNDS = 12
+ROUNDS = 8
 CREDITS, HISTORY, GALLERY, COUNT, WALL, LOG = range(6)
 SCREEN = (
     ("users:getCurrentUserCredits", {}),

@@ -29,7 +29,7 @@ from server.store.embedded import EmbeddedMongod
 from server.store.mongo import MongoStore, MongoTransaction
 from server.store.setup import set_up
 from server.store.tail import Tail
-from tests.support.oplog import forgetful_mongod, replace_what_is_too_large, roll_the_oplog
+from tests.support.oplog import change_what_is_too_large, forgetful_mongod, roll_the_oplog
 
 DEADLINE_S = 60.0
 NOW = 1_700_000_000_000.0
@@ -413,7 +413,7 @@ async def test_an_event_that_no_reply_can_hold_is_passed_over_once(own_store: Mo
     recorder = Recorder(start)
     followed = Tail(own_store, start, deliver=recorder.deliver, lost=recorder.lost)
     async with running(followed):
-        await replace_what_is_too_large(own_store.database["users"])
+        await change_what_is_too_large(own_store.database["users"])
         await recorder.until(lambda: bool(recorder.losses))
         later = await insert(own_store, user_named("later"))
         await recorder.reach(later)

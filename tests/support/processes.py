@@ -158,18 +158,18 @@ class Line:
     """One WebSocket of a client that may have had others."""
 
     def __init__(self, socket: ClientConnection, machine: ClientMachine) -> None:
-        self._socket, self.machine = socket, machine
+        self.socket, self.machine = socket, machine
 
     async def send(self, frames: Sequence[bytes]) -> None:
         for frame in frames:
-            await self._socket.send(frame.decode())
+            await self.socket.send(frame.decode())
 
     async def until(self, is_so: Callable[[], bool]) -> list[object]:
         """Take in messages until something is true."""
         events: list[object] = []
         async with asyncio.timeout(DEADLINE_S):
             while not is_so():
-                frame = await self._socket.recv()
+                frame = await self.socket.recv()
                 events += self.machine.receive(frame if isinstance(frame, bytes) else frame.encode())
         return events
 

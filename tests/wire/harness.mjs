@@ -9,6 +9,7 @@ export const told = JSON.parse(process.argv[2]);
 
 /** One line for the test. */
 export function say(said, more = {}) {
+  process.stderr.write(`${performance.now() | 0} ${said}\n`);
   process.stdout.write(`${JSON.stringify({ said, ...more })}\n`);
 }
 
@@ -26,7 +27,7 @@ export const frames = [];
 const listeners = new Set();
 
 function noted(frame) {
-  frames.push(frame);
+  frames.push(frame); process.stderr.write(`${performance.now() | 0} ${JSON.stringify(frame).slice(0, 130)}\n`);
   looked();
 }
 

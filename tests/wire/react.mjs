@@ -3,7 +3,7 @@ import { Boundary, h, mount, useScreens } from "./page.mjs";
 import { NotingSocket, forged, frames, freshToken, hear, outcome, received, say, sent, tell, told, until } from "./harness.mjs";
 import { preloadQuery } from "convex/nextjs";
 import {
-  ConvexProviderWithAuth, ConvexReactClient, useAction, useConvexAuth, useMutation, usePreloadedQuery, useQuery,
+  ConvexProvider, ConvexProviderWithAuth, ConvexReactClient, useAction, useConvexAuth, useMutation, usePreloadedQuery, useQuery,
 } from "convex/react";
 import { anyApi as api } from "convex/server";
 import { useSyncExternalStore } from "react";
@@ -71,8 +71,8 @@ function Preloaded({ preloaded }) {
   return h("p", null, usePreloadedQuery(preloaded).join());
 }
 
-/** The same screen several times in a row is one. */
-function told_of(field) {
+/** What was on the page in this place, without repetitions; the next look begins with what comes next. */
+function shownOf(field) {
   const all = screens.splice(0).map((screen) => JSON.stringify(screen[field]));
   return all.filter((each, number) => each !== all[number - 1]).map((each) => JSON.parse(each));
 }
@@ -83,18 +83,19 @@ function last() {
 
 await tell(async () => {
   const client = new ConvexReactClient(told.url, OPTIONS);
-  const inside = (...children) => h(ConvexProviderWithAuth, { client, useAuth }, ...children);
-  const page = mount(inside(h(Screen, { key: "screen" }), h(Notes, { key: "notes" })));
+  const inside = (child) => h(ConvexProvider, { client }, child);
+  const whole = [h(Screen, { key: "screen" }), h(Notes, { key: "notes" })];
+  const page = mount(h(ConvexProviderWithAuth, { client, useAuth }, ...whole));
   const now = (holds) => until(() => screens.length > 0 && holds(last()));
 
   await now(({ notes }) => notes.length === 0);
   await until(() => received("Transition").some((each) => each.endVersion.identity === 2));
-  const [first, whole] = [[...screens], frames.flatMap((frame) => (frame.sent ? [frame.sent.type] : []))];
+  const first = [...screens];
   say("signed in", {
     first: first[0],
-    auth: told_of("auth"),
+    auth: shownOf("auth"),
     whos: [...new Set(first.map(({ who }) => who))],
-    opening: whole.slice(0, 4),
+    opening: frames.flatMap((frame) => (frame.sent ? [frame.sent.type] : [])).slice(0, 3),
     adds: added("playground:notes"),
   });
 
@@ -103,11 +104,11 @@ await tell(async () => {
   say("hoping", { page: page.text() });
   await hoped;
   await now(({ notes }) => notes[0] === "a");
-  say("come true", { notes: told_of("notes"), page: page.text() });
+  say("come true", { notes: shownOf("notes"), page: page.text() });
 
   const refused = await outcome(hands.refuse({ text: "b" }));
   await now(({ notes }) => notes.length === 1);
-  say("refused", { refused, notes: told_of("notes").at(-1) });
+  say("refused", { refused, notes: shownOf("notes").at(-1) });
   await hands.ensure({});
   screens.splice(0);
   const transitions = received("Transition").length;
@@ -126,23 +127,27 @@ await tell(async () => {
   shown.leave();
   broken.leave();
 
-  told_of("notes");
+  shownOf("notes");
   const connects = sent("Connect").length;
   say("ready");
   await hear("cut");
   await until(() => sent("Connect").length > connects);
   await now(({ notes }) => notes.includes("meanwhile"));
-  say("reconnected", { auth: [...new Set(screens.map(({ auth }) => auth))], who: [...new Set(screens.map(({ who }) => who))], notes: told_of("notes") });
+  say("reconnected", {
+    auth: [...new Set(screens.map(({ auth }) => auth))],
+    who: [...new Set(screens.map(({ who }) => who))],
+    notes: shownOf("notes"),
+  });
   await hear("unanswered");
   const unanswered = outcome(hands.write({ text: "unanswered", gate: told.gate }));
   say("asked");
   const answered = await unanswered;
   await now(({ notes }) => notes.at(-1) === "unanswered");
-  say("answered", { answered, notes: told_of("notes") });
+  say("answered", { answered, notes: shownOf("notes") });
 
   becomes(false);
   await now(({ auth, who }) => auth === "nobody" && who === null);
-  say("signed out", { said: sent("Authenticate").at(-1).tokenType, notes: last().notes });
+  say("signed out", { token: sent("Authenticate").at(-1).tokenType, notes: last().notes });
   const credits = mount(inside(h(Boundary, { caught, attempt: 1 }, h(Credits))));
   await credits.until((text) => text.startsWith("failed"));
   const { data } = caught.at(-1);
@@ -152,7 +157,7 @@ await tell(async () => {
   await now(({ auth }) => auth === "nobody");
   say("without a token", { forced: [...asked], authenticates: sent("Authenticate").length - tries });
   becomes(false);
-  told_of("auth");
+  shownOf("auth");
   becomes(true, async (forced) => (forced ? freshToken() : forged(await freshToken())));
   await now(({ auth, who }) => auth === "member" && who === told.subject);
   credits.render(inside(h(Boundary, { caught, attempt: 2 }, h(Credits))));
@@ -162,7 +167,7 @@ await tell(async () => {
   credits.leave();
   page.leave();
   await until(() => sent("ModifyQuerySet").at(-1).modifications.some((each) => each.type === "Remove"));
-  const [modified] = [sent("ModifyQuerySet").at(-1).newVersion];
+  const modified = sent("ModifyQuerySet").at(-1).newVersion;
   await until(() => received("Transition").at(-1).endVersion.querySet >= modified);
   say("left", { fatal: received("FatalError").length });
   await client.close();

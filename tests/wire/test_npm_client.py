@@ -153,9 +153,7 @@ async def test_signing_in_out_and_with_tokens_that_are_refused(npm: Teller, subj
         assert (without["who"], without["claims"]) == (None, 0)
 
 
-async def test_a_silent_socket_is_kept_and_pinged(
-    npm: Teller, subject: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_silent_socket_is_kept_and_pinged(npm: Teller, subject: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "PING_S", 0.05)  # clients lose patience only after 30 to 60 s
     async with npm("silence") as story:
         assert (await story.hear("kept"))["sent"] == 0

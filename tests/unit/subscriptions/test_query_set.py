@@ -8,7 +8,7 @@ from msgspec import Raw
 from subscriptions.effects import Failure, Value
 from subscriptions.errors import LocalProtocolError, RemoteProtocolError, TooMany, VersionMismatch
 from subscriptions.protocol import Add, ModifyQuerySet, QueryFailed, QueryRemoved, QueryUpdated, Remove
-from subscriptions.query_set import MAX_QUERIES, QuerySet
+from subscriptions.query_set import MAX_QUERIES, QuerySet, told
 
 ARGS = Raw(b"{}")
 
@@ -142,3 +142,38 @@ def test_a_forgotten_query_breaks_the_invariant() -> None:
     queries.validate(taken)
     with pytest.raises(LocalProtocolError, match="stale, in flight or answered"):
         queries.validate(None)
+
+
+# ── leaps ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def answered(text: str, journal: str | None = None) -> QuerySet:
+    queries = modified(add(0))
+    queries.settle(queries.take(), {0: value(text, journal)})
+    return queries
+
+
+def test_what_is_told_by_a_leap_is_known_to_the_next_refresh() -> None:
+    queries = answered("a")
+    assert queries.leap(0, told(value("b")), "end")
+    queries.validate(None)
+    queries.invalidate((0,))
+    taken = queries.take()
+    assert taken.asked()[0].journal == "end"
+    assert queries.settle(taken, {0: value("b", "end")}) == []
+
+
+def test_a_leap_needs_an_answer_that_stands_and_something_new_to_say() -> None:
+    news = told(value("b"))
+    assert not answered("a").leap(1, news, None), "not watched"
+    assert not modified(add(0)).leap(0, news, None), "never answered"
+    assert not answered("b").leap(0, news, None), "nothing new"
+    stale = answered("a")
+    stale.invalidate((0,))
+    assert not stale.leap(0, news, None)
+    assert stale.take().asked()[0].journal is None, "a leap that is not taken leaves nothing behind"
+
+
+def test_a_failure_and_a_value_are_told_apart_though_their_digests_agree() -> None:
+    assert told(Failure("no", None, b"x")) != told(Value(ARGS, b"x"))
+    assert told(Value(ARGS, b"x", "one journal")) == told(Value(ARGS, b"x", "another"))

@@ -1,0 +1,70 @@
+"""Thousands of clients with three queries each come back all at once: how many queries that runs, and how long it takes.
+
+Run it with `python -m tests.bench.reconnect [clients]`. Each connection is reset and opened again, as when a network goes away
+and returns; the time is until the last client has its first transition. Clients show three answers that all of them share, then
+two of those and one of their own; the first time the server has none of the answers, the second time it has seen them all, and
+owes at most one run for each that was changed or let go of meanwhile. The floor is a bare server of the same stack that sends a
+finished message to each.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from pymongo import AsyncMongoClient
+
+from tests.bench.bare import bare_server
+from tests.bench.crowd import crowd
+from tests.bench.owners import OWN, fill
+from tests.bench.product import Product, add_query, opening, product, run
+
+CLIENTS = 5_000
+AT_ONCE = 2_000
+"""Handshakes under way at a time: more than a server gets through in a second."""
+
+
+def shared(query_id: int) -> str:
+    """A page that everybody shows; each `query_id` asks for a page of another size."""
+    arguments = f'{{"paginationOpts":{{"numItems":{query_id + 8},"cursor":null}}}}'
+    return add_query(query_id, "images:getPublicGallery", arguments)
+
+
+SAME = opening(shared(1), shared(2), shared(3))
+MIXED = opening(shared(4), shared(5), OWN)
+
+
+async def main(clients: int = CLIENTS) -> None:
+    """Measure and print one table."""
+    async with bare_server() as bare, crowd(bare.port, clients, openings=[SAME], burst=AT_ONCE) as everybody:
+        first = everybody.opened_in
+        again = await everybody.reopen()
+    async with product() as running:
+        client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(running.database_uri, w="majority")
+        async with client:
+            await fill(client.get_default_database()["images"], clients)
+        print(f"{f'{clients:,} clients, three queries each':46}  answers   executed   last has it s   ratio")
+        print(f"{'bare server, one message each (floor)':46} {'':8} {'':10} {again:15.2f}")
+        print(f"{'the same, when it has just started (floor)':46} {'':8} {'':10} {first:15.2f}")
+        await _storm(running, "three that all share", SAME, clients, 3, (first, again))
+        await _storm(running, "two that all share, one of their own", MIXED, clients, 2 + clients, (again, again))
+
+
+async def _storm(
+    running: Product, name: str, asked: str, clients: int, answers: int, floors: tuple[float, float]
+) -> None:
+    before = await running.executions()
+    async with crowd(running.port, clients, openings=[asked], burst=AT_ONCE) as everybody:
+        between = await running.executions()
+        again = await everybody.reopen()
+        after = await running.executions()
+    rows = (
+        (f"{name}: first", everybody.opened_in, between - before),
+        (f"{name}: again", again, after - between),
+    )
+    for (row, seconds, executed), floor in zip(rows, floors, strict=True):
+        print(f"{row:46} {answers:8,} {executed:10,} {seconds:15.2f} {seconds / floor:6.2f}x")
+
+
+if __name__ == "__main__":
+    run(main(*map(int, sys.argv[1:])))
