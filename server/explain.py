@@ -17,7 +17,6 @@ from schema.keys import BY_ID, LAST, Key, KeyRange, value_of
 from schema.paging import Paging
 from schema.readset import ReadSet
 from schema.values import Millis, Scalar, Timestamp
-from schema.wire import encode_value
 from server.config import ConfigurationError
 from server.errors import Invalid
 from server.registry import Function, Registry
@@ -31,7 +30,7 @@ MAX_TEXT_CHARS = 64
 MAX_ARGUMENT_CHARS = 160
 MAX_RANGES = 40
 NEAREST = 3
-FIRST_PAGE = Paging(num_items=20, cursor=None)
+FIRST_PAGE = b'{"%b":{"cursor":null,"numItems":20}}'
 
 
 class Evaluation(msgspec.Struct, frozen=True):
@@ -72,7 +71,7 @@ def arguments_for(function: Function, given: str | None) -> bytes:
     """
     required = [each for each in msgspec.structs.fields(function.arguments) if each.required]
     if given is None and [each.type for each in required] == [Paging]:
-        return encode_value({required[0].encode_name: FIRST_PAGE})
+        return FIRST_PAGE % required[0].encode_name.encode()
     arguments = (given if given is not None else "{}").encode()
     try:
         function.decode(arguments)
@@ -155,14 +154,14 @@ def _outcome(seen: Evaluation) -> str:
     result = seen.result
     said = f"{len(bytes(result.value)):,} bytes" if isinstance(result, Value) else f"refused ({result.message})"
     read = _count(seen.documents, "document")
-    return f"{said}, {read} read in {seen.took_ms:.1f} ms, as of {_second(seen.ts)} UTC (commit {seen.ts})"
+    return f"{said}; {read} read in {seen.took_ms:.1f} ms, as of {_second(seen.ts)} UTC (commit {seen.ts})"
 
 
 def _sharers(facets: frozenset[str], subject: str | None) -> str:
     if not facets:
         return "everybody who asks with these arguments: it does not look at who asks"
-    whose = f"{subject}'s own sockets" if subject else "visitors who are not signed in"
-    return f"{whose} alone: it looks at the caller's {', '.join(sorted(facets))}"
+    whose = f"nobody but {subject}" if subject else "visitors alone, who are not signed in (say whose: --as SUBJECT)"
+    return f"{whose}: it looks at the caller's {', '.join(sorted(facets))}"
 
 
 def _asker(asker: Asker) -> str:

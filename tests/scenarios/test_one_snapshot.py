@@ -20,7 +20,7 @@ from schema.writer import Writer
 from server.functions import ledger
 from server.ids import capability_id
 from tests.scenarios.stock import change, give, now, paged, put
-from tests.support.mirror import Moment, Value, mirror
+from tests.support.mirror import Asked, Moment, Value, mirror
 from tests.support.oracle import Fields, rows_at
 from tests.support.world import World
 
@@ -38,7 +38,7 @@ FEW_TRANSITIONS = 300
 
 ALL = paged(1_000)
 WALL, CREDITS, HISTORY, GALLERY, COUNT, ACTIVE = range(6)
-MINE = (
+MINE: tuple[Asked, ...] = (
     ("images:getPublicGallery", ALL),
     ("users:getCurrentUserCredits", {}),
     ("users:getCreditHistory", ALL),
@@ -47,7 +47,11 @@ MINE = (
     ("images:hasActiveGenerations", {}),
 )
 OVERVIEW, LOG, FEATURED = range(3)
-HOUSE = (("admin:getOverview", {}), ("admin:getAuditLog", ALL), ("admin:getAdminFeaturedImages", ALL))
+HOUSE: tuple[Asked, ...] = (
+    ("admin:getOverview", {}),
+    ("admin:getAuditLog", ALL),
+    ("admin:getAdminFeaturedImages", ALL),
+)
 
 
 def name_of(body: str) -> str:

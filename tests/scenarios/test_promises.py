@@ -14,12 +14,12 @@ from operator import eq
 from tests.scenarios.conftest import Meet
 from tests.scenarios.stock import ids, now, paged, put, result_of
 from tests.support.live import LiveClient
-from tests.support.mirror import Mirror, Moment, Settled, mirror
+from tests.support.mirror import Asked, Mirror, Moment, Settled, mirror
 from tests.support.world import World
 
 ROUNDS = 8
 CREDITS, HISTORY, GALLERY, COUNT, WALL, LOG = range(6)
-SCREEN = (
+SCREEN: tuple[Asked, ...] = (
     ("users:getCurrentUserCredits", {}),
     ("users:getCreditHistory", paged()),
     ("images:getGalleryImagesPaginated", paged()),

@@ -20,8 +20,10 @@ from tests.support.world import World
 
 Value: TypeAlias = Any
 """What a function returned, as JSON is read."""
+Asked: TypeAlias = tuple[str, Message]
+"""A query: its path and its arguments."""
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 CLIP = 200
 START: Message = {"querySet": 0, "identity": 0, "ts": "AAAAAAAAAAA="}
 
@@ -73,7 +75,7 @@ class Mirror:
         await self._socket.authenticate(token, self._claims)
         self._claims += 1
 
-    async def watch(self, *asked: tuple[str, Message]) -> None:
+    async def watch(self, *asked: Asked) -> None:
         """Watch these queries, all in one edit and instead of none; returns when all are answered."""
         added = [
             {"type": "Add", "queryId": number, "udfPath": path, "args": [args]}

@@ -9,7 +9,6 @@ export const told = JSON.parse(process.argv[2]);
 
 /** One line for the test. */
 export function say(said, more = {}) {
-  process.stderr.write(`${performance.now() | 0} ${said}\n`);
   process.stdout.write(`${JSON.stringify({ said, ...more })}\n`);
 }
 
@@ -27,7 +26,7 @@ export const frames = [];
 const listeners = new Set();
 
 function noted(frame) {
-  frames.push(frame); process.stderr.write(`${performance.now() | 0} ${JSON.stringify(frame).slice(0, 130)}\n`);
+  frames.push(frame);
   looked();
 }
 

@@ -13,7 +13,7 @@ await tell(async () => {
     who: await fetchQuery(api.playground.whoAmI, {}, { token }),
     mutation: await fetchMutation(api.playground.note, { text: "one" }, { token }),
     action: await fetchAction(api.playground.noteByAction, { text: "two" }, { token }),
-    notes: await fetchQuery(api.playground.notes, {}, { token, url: told.url }),
+    notes: await fetchQuery(api.playground.notes, {}, { token, url: `${told.url}/` }),
     preloaded: Object.is(preloadedQueryResult(preloaded).negativeZero, -0),
     travels: typeof JSON.stringify(preloaded),
   });

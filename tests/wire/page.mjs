@@ -17,6 +17,7 @@ export const h = createElement;
 export function mount(element) {
   const place = window.document.createElement("main");
   window.document.body.append(place);
+  new window.MutationObserver(looked).observe(place, { childList: true, characterData: true, subtree: true });
   const root = createRoot(place, { onCaughtError: () => {}, onUncaughtError: looked });
   root.render(element);
   return {

@@ -214,7 +214,7 @@ async def refused(told: Told) -> None:
 
 async def http(told: Told) -> None:
     """The HTTP client."""
-    client = ConvexHttpClient(told.url)
+    client = ConvexHttpClient(f"{told.url}/")
     say("as nobody", who=client.query(WHO_AM_I), credits=outcome(lambda: client.query(CREDITS)))
     client.set_auth(fresh_token(told))
     client.mutation("users:ensureUser")
