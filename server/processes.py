@@ -17,7 +17,7 @@ from server.web.live import LiveProtocol
 BACKLOG = 4_096
 MAX_FRAME_BYTES = 17 << 20
 """A call's arguments may take 16 MiB (sync-protocol 13), and the message around them a little."""
-PING_S = 20.0
+PING_S = 60.0
 REQUEST_GRACE_S = 5
 KEEP_ALIVE_S = 95
 SEND_BUFFER_BYTES = 128 << 10
