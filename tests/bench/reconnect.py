@@ -3,25 +3,30 @@
 Run it with `python -m tests.bench.reconnect [clients]`. Each connection is reset and opened again, as when a network goes away
 and returns; the time is until the last client has its first transition. Clients show three answers that all of them share, then
 two of those and one of their own; the first time the server has none of the answers, the second time it has seen them all, and
-owes at most one run for each that was changed or let go of meanwhile. The floor is a bare server of the same stack that sends a
+owes at most one run for each that was let go of meanwhile. Others write all the time, which moves the position and concerns none
+of the answers. The floor is a bare server of the same stack that sends a
 finished message to each.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from typing import Any
 
 from pymongo import AsyncMongoClient
+from pymongo.asynchronous.collection import AsyncCollection
 
 from tests.bench.bare import bare_server
 from tests.bench.crowd import crowd
 from tests.bench.owners import OWN, fill
-from tests.bench.product import Product, add_query, opening, product, run
+from tests.bench.product import Product, add_query, opening, processor_s, product, run
 
 CLIENTS = 5_000
 AT_ONCE = 2_000
 """Handshakes under way at a time: more than a server gets through in a second."""
+PAUSE_S = 0.02
+"""Between two writes of others."""
 
 
 def shared(query_id: int) -> str:
@@ -42,28 +47,40 @@ async def main(clients: int = CLIENTS) -> None:
     async with product() as running:
         client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(running.database_uri, w="majority")
         async with client:
-            await fill(client.get_default_database()["images"], clients)
-        print(f"{f'{clients:,} clients, three queries each':46}  answers   executed   last has it s   ratio")
-        print(f"{'bare server, one message each (floor)':46} {'':8} {'':10} {again:15.2f}")
-        print(f"{'the same, when it has just started (floor)':46} {'':8} {'':10} {first:15.2f}")
-        await _storm(running, "three that all share", SAME, clients, 3, (first, again))
-        await _storm(running, "two that all share, one of their own", MIXED, clients, 2 + clients, (again, again))
+            database = client.get_default_database()
+            await fill(database["images"], clients + 1)
+            others = asyncio.create_task(_write(database["images"], clients))
+            print(
+                f"{f'{clients:,} clients, three queries each':46}  answers   executed   last has it s    ratio   processor s"
+            )
+            print(f"{'bare server, one message each (floor)':46} {'':8} {'':10} {again:15.2f}")
+            print(f"{'the same, when it has just started (floor)':46} {'':8} {'':10} {first:15.2f}")
+            await _storm(running, "three that all share", SAME, clients, 3, (first, again))
+            await _storm(running, "two that all share, one of their own", MIXED, clients, 2 + clients, (again, again))
+            others.cancel()
+
+
+async def _write(images: AsyncCollection[dict[str, Any]], number: int) -> None:
+    """To a picture that nobody shows."""
+    while True:
+        await images.update_one({"_id": f"picture-{number}"}, {"$inc": {"generationAttempts": 1}})
+        await asyncio.sleep(PAUSE_S)
 
 
 async def _storm(
     running: Product, name: str, asked: str, clients: int, answers: int, floors: tuple[float, float]
 ) -> None:
-    before = await running.executions()
+    before, spent = await running.executions(), processor_s(running.pid)
     async with crowd(running.port, clients, openings=[asked], burst=AT_ONCE) as everybody:
-        between = await running.executions()
+        between, spent_first = await running.executions(), processor_s(running.pid)
         again = await everybody.reopen()
-        after = await running.executions()
+        after, spent_again = await running.executions(), processor_s(running.pid)
     rows = (
-        (f"{name}: first", everybody.opened_in, between - before),
-        (f"{name}: again", again, after - between),
+        (f"{name}: first", everybody.opened_in, between - before, spent_first - spent),
+        (f"{name}: again", again, after - between, spent_again - spent_first),
     )
-    for (row, seconds, executed), floor in zip(rows, floors, strict=True):
-        print(f"{row:46} {answers:8,} {executed:10,} {seconds:15.2f} {seconds / floor:6.2f}x")
+    for (row, seconds, executed, processor), floor in zip(rows, floors, strict=True):
+        print(f"{row:46} {answers:8,} {executed:10,} {seconds:15.2f} {seconds / floor:7.2f}x {processor:13.2f}")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from tests.property.counters import KEYS, QUERIES
 from tests.property.hub_world import TOKENS, Client, HubWorld
 from tests.support.virtual import turns as pause
 
-SHARED = (*QUERIES, "counter:timed")
+SHARED = (*QUERIES, "counter:timed", "counter:moody")
 
 Doing: TypeAlias = tuple[str, tuple[object, ...]]
 Turn: TypeAlias = tuple[tuple[int | None, Doing], float]

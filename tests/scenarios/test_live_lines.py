@@ -101,6 +101,7 @@ async def test_every_client_reads_every_frame(site: World) -> None:
                 (agreed,) = one.line.protocol.extensions or (None,)
                 assert agreed is None or isinstance(agreed, PerMessageDeflate)
                 assert (None if agreed is None else agreed.remote_max_window_bits) == WINDOWS[name]
+                assert agreed is None or (agreed.remote_no_context_takeover and agreed.local_no_context_takeover)
                 people.append(one)
         assert len(people) > FEW_WATCHERS
         for number, size in enumerate(SIZES * 2):

@@ -237,6 +237,73 @@ def test_nobody_is_led_on_whose_token_has_run_out() -> None:
     played(story)
 
 
+@pytest.mark.parametrize("steps", range(12))
+def test_nothing_follows_the_last_word(steps: int) -> None:
+    """A fan-out that comes between an error and its turn finds nobody to lead."""
+
+    async def story(world: HubWorld, clients: list[Client]) -> None:
+        line = line_of(clients[0])
+        line.client.hears = lambda frame: None  # type: ignore[method-assign]
+        world.commit("a")
+        world.deliver()
+        await turns(steps)
+        line.upstream.put_nowait(b"garbage")
+        await asyncio.sleep(0.1)
+        assert [b"FatalError" in each for each in line.sent].index(True) == len(line.sent) - 1
+
+    played(story)
+
+
+def test_a_leap_finds_only_who_still_shows_what_it_leads_from() -> None:
+    """While the successor is evaluated a client gives its number to another query, and is quiet again."""
+
+    async def story(world: HubWorld, clients: list[Client]) -> None:
+        clients[1].subscribe("counter:read", "b")
+        world.commit("b")
+        world.commit("b")
+        await world.settle()
+        line = line_of(clients[0])
+        line.client.hears = lambda frame: None  # type: ignore[method-assign]
+        world.latency = 1.0
+        world.commit("a")
+        world.deliver()
+        added = {"type": "Add", "queryId": 0, "udfPath": "counter:read", "args": [{"key": "b"}]}
+        edits = [{"type": "Remove", "queryId": 0}, added]
+        edit = {"type": "ModifyQuerySet", "baseVersion": 1, "newVersion": 2, "modifications": edits}
+        line.upstream.put_nowait(msgspec.json.encode(edit))
+        await asyncio.sleep(5.0)
+        told = [each for said in transitions(line) for each in said.modifications]
+        assert isinstance(told[-1], QueryUpdated)
+        assert bytes(told[-1].value) == b'"2"'
+        assert len(told) == 2
+
+    played(story)
+
+
+def test_an_answer_that_begins_to_look_at_who_asks_is_shared_no_longer() -> None:
+    async def story(world: HubWorld, clients: list[Client]) -> None:
+        for client, token in zip(clients, ("token-ana", "token-bob") * len(clients), strict=False):
+            client.authenticate(token)
+            client.subscribe("counter:moody", "b")
+        await world.settle()
+        for _ in range(3):  # the world compares every screen with what its owner is to see
+            world.commit("b")
+            world.deliver()
+            await world.settle()
+
+    played(story)
+
+
+def test_every_mutation_waits_for_the_feed_anew() -> None:
+    async def story(world: HubWorld, clients: list[Client]) -> None:
+        for number in range(3):
+            clients[0].mutate("b")  # on nobody's screen: no commit wakes it
+            await asyncio.sleep(2.0)
+            assert clients[0].settled == set(range(number + 1))
+
+    played(story)
+
+
 def test_many_frames_while_the_feed_lags_make_one_alarm() -> None:
     async def story(world: HubWorld, clients: list[Client]) -> None:
         line = line_of(clients[0])
