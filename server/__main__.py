@@ -141,6 +141,8 @@ COMMANDS: dict[str, tuple[Command, Environment | None]] = {
     "admin": (admin, None),
     "explain": (explain, None),
 }
+WITHOUT_SETTINGS = ("codegen",)
+"""Commands that look at the functions alone."""
 
 
 def main() -> int:

@@ -326,4 +326,4 @@ async def shown(client: LiveClient, screen: Screen, wanted: Value) -> None:
             return bool(screen.value == wanted)
         return False
 
-    await client.turned(holds, lambda: f"shown last: {screen.answers[-1]}")
+    await client.turned(holds, lambda: f"shown last: {screen.answers[-1]!r}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
+from operator import eq
 
 import httpx
 import msgspec
@@ -58,7 +60,7 @@ async def test_who_stops_reading_is_cut_off_and_finds_the_right_answer(mongod_ur
             wire.hold()
             for credit in range(2, COMMITS + 2):
                 await set_credits(world, credit, "ana")
-                await light.until(lambda value, credit=credit: bool(value == credit))
+                await light.until(partial(eq, credit))
             await until_counted(world, before, "anime_sockets_stuck_total", 1)
             wire.cut()
             await stuck.disconnect()

@@ -108,9 +108,10 @@ async def test_lost_history_is_a_reason() -> None:
 
 async def test_time_is_a_reason() -> None:
     stage = Stage()
-    stage.reads = ReadSet(READS.ranges, deadline=stage.now)  # it has come by the time that the answer is there
+    stage.reads = ReadSet(READS.ranges, deadline=stage.now + 10.0)
     person = Waiting()
     stage.hub.watch(await stage.ask(), person, 0)
+    stage.now += 10.0
     await person.told
     stage.reads = READS
     await stage.ask()
