@@ -10,7 +10,7 @@ run: $(VENV)/run.done
 	@exec $(BIN)/python -m server dev
 
 test: $(VENV)/test.done chromium redis
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(ARGS)
 
 check: $(VENV)/test.done
 	$(BIN)/ruff format --check .

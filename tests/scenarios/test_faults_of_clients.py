@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
-from operator import eq
 
 import httpx
 import msgspec
@@ -46,30 +44,6 @@ async def until_counted(world: World, before: Mapping[str, float], name: str, by
 
 def number(value: str) -> int:
     return int(value.partition(":")[0])
-
-
-async def test_who_stops_reading_is_cut_off_and_finds_the_right_answer(mongod_uri: str) -> None:
-    async with opened(mongod_uri) as (world, wire):
-        assert world.runtime.endpoint is not None
-        world.runtime.endpoint.stuck_s = STUCK_S
-        await set_credits(world, 1, "ana")
-        async with world_client(through(world, wire)) as stuck, world_client(world) as quick:
-            weight = await stuck.watch("faults:heavy", name="ana")
-            light = await quick.watch("faults:balance", name="ana")
-            before = await counted(world)
-            wire.hold()
-            for credit in range(2, COMMITS + 2):
-                await set_credits(world, credit, "ana")
-                await light.until(partial(eq, credit))
-            await until_counted(world, before, "anime_sockets_stuck_total", 1)
-            wire.cut()
-            await stuck.disconnect()
-            await stuck.connect()
-            await again(stuck, weight, COMMITS + 1)
-            after = await counted(world)
-            assert grown(before, after, "anime_sockets_stuck_total") == 1
-            assert grown(before, after, "anime_sockets_closed_total") == 1
-            assert after["anime_sockets"] == 2
 
 
 async def again(client: LiveClient, screen: Screen, credit: int) -> None:
