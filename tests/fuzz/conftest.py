@@ -11,6 +11,8 @@ from tests.fuzz.trials import Trials, trials_of
 from tests.support.live import LiveClient, world_client
 from tests.support.world import World, open_world
 
+LEDGER = "anime.ledger"
+
 
 @pytest.fixture
 def trials(request: pytest.FixtureRequest) -> Trials:
@@ -35,10 +37,14 @@ async def healthy(town: World) -> AsyncIterator[LiveClient]:
 
 @pytest.fixture
 def quiet(caplog: pytest.LogCaptureFixture) -> Callable[[], None]:
-    """Fails if anything so far was an error of ours in the log: a stranger's message never is."""
+    """Fails if anything so far was an error of ours in the log: a stranger's message never is.
+
+    Other products live in this process, and stories there write balances by hand, at which a recurring audit cries out. Here
+    `answers` holds the balance that matters against what it was.
+    """
 
     def check() -> None:
-        errors = [each for each in caplog.records if each.levelno >= logging.ERROR]
+        errors = [each for each in caplog.records if each.levelno >= logging.ERROR and each.name != LEDGER]
         assert errors == [], [(each.name, each.getMessage(), each.exc_text) for each in errors]
 
     return check

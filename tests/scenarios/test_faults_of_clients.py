@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
+from operator import eq
 
 import httpx
 import msgspec
@@ -18,8 +20,6 @@ from tests.support.world import World, open_world
 PAUSE_S = 0.05
 CROWD = 300
 SCREENS = 10
-COMMITS = 30
-"""Each a megabyte: more than the kernel and the wire hold between us and somebody who does not read."""
 STUCK_S = 0.5
 
 
@@ -44,6 +44,32 @@ async def until_counted(world: World, before: Mapping[str, float], name: str, by
 
 def number(value: str) -> int:
     return int(value.partition(":")[0])
+
+
+async def test_who_stops_reading_is_cut_off_and_finds_the_right_answer(mongod_uri: str) -> None:
+    async with opened(mongod_uri) as (world, wire):
+        assert world.runtime.endpoint is not None
+        world.runtime.endpoint.stuck_s = STUCK_S
+        await set_credits(world, 1, "ana")
+        async with world_client(through(world, wire)) as stuck, world_client(world) as quick:
+            weight = await stuck.watch("faults:heavy", name="ana")
+            light = await quick.watch("faults:balance", name="ana")
+            before, credit = await counted(world), 1
+            wire.hold()
+            async with asyncio.timeout(DEADLINE_S):
+                # What is committed while the line is full is skipped, so how many commits fill it is not known beforehand.
+                while grown(before, await counted(world), "anime_sockets_stuck_total") < 1:
+                    credit += 1
+                    await set_credits(world, credit, "ana")
+                    await light.until(partial(eq, credit))
+            wire.cut()
+            await stuck.disconnect()
+            await stuck.connect()
+            await again(stuck, weight, credit)
+            after = await counted(world)
+            assert grown(before, after, "anime_sockets_stuck_total") == 1
+            assert grown(before, after, "anime_sockets_closed_total") == 1
+            assert after["anime_sockets"] == 2
 
 
 async def again(client: LiveClient, screen: Screen, credit: int) -> None:
