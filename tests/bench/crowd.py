@@ -19,7 +19,6 @@ from pathlib import Path
 
 import msgspec
 
-from tests.bench.product import apart
 from tests.support.world import free_port
 
 SOURCE = Path(__file__).parent / "load" / "wsload.c"
@@ -165,7 +164,6 @@ async def bare_broadcast() -> AsyncIterator[BareBroadcast]:
     try:
         if process.stdout is None or not await process.stdout.readline():
             raise RuntimeError("the bare server did not start")
-        apart(process.pid)
         yield BareBroadcast(port, process)
     finally:
         process.kill()

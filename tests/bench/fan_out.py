@@ -1,11 +1,11 @@
 """One change to an answer that thousands of sockets share: until the last of them has it, against a bare broadcast in C.
 
 Run it with `python -m tests.bench.fan_out [sockets]`. Both crowds are open at once and take turns, so that a noisy machine is
-noisy for both. The bare broadcast writes one finished frame of the same size to as many sockets, timed from its first send; our
-figure begins when the write to the database is sent, so the commit, its event and the query are in it. "Processor" is what the
-sending process spends on a message. Meanwhile somebody else's small pushes are timed, in the second table: those under way while
-nobody is sent anything else, while the bare server broadcasts, which is what sharing the processors costs them, and while ours
-does.
+noisy for both; each sender has a core of its own, and clients and database share the other. The bare broadcast writes one
+finished frame of the same size to as many sockets, timed from its first send; our figure begins when the write to the database is
+sent, so the commit, its event and the query are in it. "Processor" is what the sending process spends on a message. Meanwhile
+somebody else's small pushes are timed, in the second table: those under way while nobody is sent anything else, while the bare
+server broadcasts, which is what sharing the processors costs them, and while ours does.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 
 from server.store.codec import encode
 from tests.bench.crowd import NS_PER_S, Arrivals, Crowd, bare_broadcast, crowd
-from tests.bench.product import Socket, add_query, opening, percentile, processor_s, product, run, signed_in
+from tests.bench.product import Socket, add_query, apart, opening, percentile, processor_s, product, run, signed_in
 from tests.scenarios.stock import now, result_of
 
 Documents = AsyncCollection[dict[str, Any]]
@@ -65,7 +65,9 @@ class Sender:
 
 async def main(sockets: int = SOCKETS) -> None:
     """Measure and print two tables."""
+    apart()
     async with product() as running:
+        apart(running.pid)
         client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(running.database_uri, w="majority")
         async with client:
             images, users = client.get_default_database()["images"], client.get_default_database()["users"]
@@ -76,6 +78,7 @@ async def main(sockets: int = SOCKETS) -> None:
                 bare_broadcast() as bare,
                 crowd(bare.port, sockets, path="/", ready=0) as bystanders,
             ):
+                apart(bare.pid)
                 ours = Sender(running.pid, everybody, lambda: _change(images))
                 size = await _warm_up(ours)
                 floor = Sender(bare.pid, bystanders, lambda: bare.send(size))

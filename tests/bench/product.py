@@ -51,9 +51,10 @@ class Product(msgspec.Struct, frozen=True):
 
 
 def apart(server_pid: int | None = None) -> None:
-    """Give the sending process a core of its own: without that, clients and database are measured as much as the server.
+    """Give the sending process a core of its own: without that, thousands of clients are measured as much as the server.
 
-    Called first without, for this process and all that it starts, then for the process that is measured.
+    Called first without, for this process and all that it starts, then for each process that is measured, the floor's too. Not
+    for benchmarks whose floor runs in this process: it would share a core with the database, and flatter us.
     """
     cores = sorted(range(os.cpu_count() or 1))
     if len(cores) > 1:
@@ -63,7 +64,6 @@ def apart(server_pid: int | None = None) -> None:
 @asynccontextmanager
 async def product(*, command: str = "web") -> AsyncIterator[Product]:
     """Start a database and one server process; `command` is `web`, or `dev` for one that works as well."""
-    apart()
     with tempfile.TemporaryDirectory(prefix="anime-bench-", ignore_cleanup_errors=True) as folder:
         async with EmbeddedMongod(Path(folder) / "db") as mongod:
             uri, port = fresh_database(mongod.uri), free_port()
@@ -79,7 +79,6 @@ async def product(*, command: str = "web") -> AsyncIterator[Product]:
             try:
                 if server.stdout is None or not await server.stdout.readline():
                     raise RuntimeError("the server did not start")
-                apart(server.pid)
                 yield Product(f"http://127.0.0.1:{port}", uri, port, server.pid)
             finally:
                 server.terminate()
