@@ -52,14 +52,15 @@ $(VENV)/python.done:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
+# The locks are whole: pip has nothing to resolve, and, where it does, prefers whatever was released since.
 $(VENV)/run.done: $(VENV)/python.done requirements.lock
 	@echo "Installing what is needed into $(VENV) (once) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements.lock
 	@touch $@
 
 $(VENV)/test.done: $(VENV)/python.done requirements-test.lock
 	@echo "Installing what the tests need into $(VENV) (once) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-test.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements-test.lock
 	@touch $@ $(VENV)/run.done
 
 # Needs uv. The locks carry hashes and no addresses.
