@@ -220,8 +220,8 @@ class World:
         """Every answer the client holds is the one that running its query at `ts` gives."""
         version, caller = self.client.version, self.line.callers[self.client.version.identity]
         for query_id in set(self.wants):
-            if self.line.query_sets[query_id] > version.query_set:
-                continue
+            if query_id not in self.line.query_sets or self.line.query_sets[query_id] > version.query_set:
+                continue  # asked for over a line that is over, or not yet answered
             path, key = self.queries[query_id]
             expected = self.store.run(path, key, caller, ts, self.client.journal(query_id))
             held = self.client.answer(query_id)
