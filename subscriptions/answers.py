@@ -62,7 +62,8 @@ class Answer:
         self.run = NEVER_RAN
         self.stale_at: Timestamp | None = None
         self.expired = self.timed = False
-        self.watchers: set[Watching] = set()
+        self.watchers: dict[Watching, None] = {}
+        """In the order in which they came: neighbours then are neighbours in memory, here and in the kernel."""
 
     def __repr__(self) -> str:
         state = "expired" if self.expired else f"stale at {self.stale_at}" if self.stale_at else "valid"
@@ -128,13 +129,13 @@ class Answers(Generic[C]):
         if not answer.is_current:
             watcher.invalidated(query_id)
             return
-        answer.watchers.add((watcher, query_id))
+        answer.watchers[watcher, query_id] = None
         self._idle.pop(answer, None)
         self._matcher.watch(answer, answer.reads)
 
     def unwatch(self, answer: Answer, watcher: Watcher, query_id: int) -> None:
         """It no longer does."""
-        answer.watchers.discard((watcher, query_id))
+        answer.watchers.pop((watcher, query_id), None)
         if not answer.watchers and answer.is_current:
             self._rest(answer)
 
@@ -146,10 +147,10 @@ class Answers(Generic[C]):
         """The current answers that a commit may have changed."""
         return self._matcher.hits(writes)
 
-    def retire(self, answer: Answer) -> set[Watching]:
+    def retire(self, answer: Answer) -> dict[Watching, None]:
         """The answer is no longer current: forget it, and return who shows it and has to be told."""
         self._forget(answer)
-        watchers, answer.watchers = answer.watchers, set()
+        watchers, answer.watchers = answer.watchers, {}
         return watchers
 
     def _rest(self, answer: Answer) -> None:

@@ -20,7 +20,9 @@ from schema.errors import SnapshotGone, StoreUnavailable
 from schema.readset import Commit, ReadSet, WriteSet, overlap
 from schema.tables import EVERYTHING
 from schema.values import Millis, Timestamp
+from subscriptions.alarms import Alarms
 from subscriptions.answers import Answer, Answers, Facets, Question, Watcher
+from subscriptions.cohorts import Cohorts
 from subscriptions.effects import Result, Value
 from subscriptions.errors import LogGap
 from subscriptions.fan_out import FanOuts
@@ -32,9 +34,6 @@ from subscriptions.turns import Turns
 C = TypeVar("C")
 C_contra = TypeVar("C_contra", contravariant=True)
 
-PATIENCE_S = 0.02
-"""How long a waiter trusts that the feed is only a moment behind before it asks for a pulse."""
-NUDGE_AGAIN_S = 1.0
 MAX_TIMER_S = 3_600.0
 MAX_EXECUTIONS = 64
 """Queries running at a time; the rest waits its turn, or a storm of reconnects would time them all out together."""
@@ -74,14 +73,13 @@ class Hub(Generic[C]):
         clock: Callable[[], Millis],
     ) -> None:
         self.log, self.answers, self.turns, self.history = log, Answers[C](facet), Turns(), History(log)
-        self._evaluate, self._nudge, self._clock = evaluate, nudge, clock
-        self._fan_outs = FanOuts(self._successor, self._arrived)
+        self.alarms = Alarms(log, nudge)
+        self._evaluate, self._clock = evaluate, clock
+        self.cohorts = Cohorts(self.watch, self.unwatch)
+        self.fan_outs = FanOuts(self._successor, self._arrived, self.cohorts)
         self._flights: dict[FlightKey, asyncio.Task[Answer]] = {}
         self._slots = asyncio.Semaphore(MAX_EXECUTIONS)
         self._looked_at: dict[str, frozenset[str]] = {}
-        self._waiters: list[tuple[Timestamp, int]] = []
-        self._alarms: dict[int, Callable[[], None]] = {}
-        self._patience: asyncio.TimerHandle | None = None
         self._deadlines: list[tuple[Millis, int, Answer]] = []
         self._serial = count()
         self._timer: asyncio.TimerHandle | None = None
@@ -116,9 +114,16 @@ class Hub(Generic[C]):
         """An answer is stale from `ts` on, or everywhere. Who shows it is told in turn, and asks it before relying on it."""
         self.invalidations += 1
         answer.stale_at, answer.expired = ts, ts is None
-        watchers = self.answers.retire(answer)
-        answer.run.end(why, ts, writes, len(watchers))
-        self._fan_outs.tell(answer, watchers)
+        shown_to = self.shown_to(answer)
+        watchers, crowds = self.answers.retire(answer), self.cohorts.retired(answer)
+        for crowd in crowds:
+            watchers.pop(crowd, None)
+        answer.run.end(why, ts, writes, shown_to)
+        self.fan_outs.tell(answer, watchers, crowds)
+
+    def shown_to(self, answer: Answer) -> int:
+        """How many show it, each member of a cohort counted."""
+        return len(answer.watchers) + self.cohorts.showing(answer)
 
     async def _successor(self, old: Answer) -> Leap | None:
         """The way from a retired answer to what is true now, if it is the same for everybody who shows it."""
@@ -135,52 +140,15 @@ class Hub(Generic[C]):
 
     def _arrived(self, leap: Leap) -> None:
         self.unwatch(leap.new, leap, 0)
+        self.cohorts.over(leap)
 
     def _moved(self) -> None:
         self.moved_at = self._clock()
-        while self._waiters and self._waiters[0][0] <= self.log.position:
-            _, alarm = heapq.heappop(self._waiters)
-            if alarm in self._alarms:
-                self._alarms.pop(alarm)()
+        self.alarms.moved()
 
     def find(self, question: Question, caller: C, ts: Timestamp) -> Answer | None:
         """What the query returns for this caller at `ts`, if that is known already."""
         return self.answers.find(question, caller, ts)
-
-    def call_at(self, ts: Timestamp, call: Callable[[], None]) -> int:
-        """Call once the log's position is `ts` or later; returns what `call_off` wants."""
-        alarm = next(self._serial)
-        if self.log.position >= ts:
-            call()
-            return alarm
-        self._alarms[alarm] = call
-        heapq.heappush(self._waiters, (ts, alarm))
-        self._lose_patience_in(PATIENCE_S)
-        return alarm
-
-    def call_off(self, alarm: int) -> None:
-        """Do not call, if that has not happened."""
-        self._alarms.pop(alarm, None)
-
-    async def reached(self, ts: Timestamp) -> None:
-        """Return once the log's position is `ts` or later."""
-        there = asyncio.Event()
-        self.call_at(ts, there.set)
-        await there.wait()
-
-    def _lose_patience_in(self, seconds: float) -> None:
-        loop = asyncio.get_running_loop()
-        if self._patience is not None:
-            if self._patience.when() <= loop.time() + seconds:
-                return
-            self._patience.cancel()
-        self._patience = loop.call_later(seconds, self._impatient)
-
-    def _impatient(self) -> None:
-        self._patience = None
-        if self._alarms:
-            self._nudge()
-            self._lose_patience_in(NUDGE_AGAIN_S)
 
     async def answer(self, question: Question, caller: C, ts: Timestamp) -> Answer:
         """What the query returns for this caller at `ts`: a valid answer that is there already, or one execution for all.
@@ -290,10 +258,10 @@ class Hub(Generic[C]):
 
     async def close(self) -> None:
         """Stop what runs. Nobody is told; sockets are closed by their owners."""
-        for timer in (self._timer, self._patience):
-            if timer is not None:
-                timer.cancel()
-        await self._fan_outs.close()
+        self.alarms.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        await self.fan_outs.close()
         flights = list(self._flights.values())
         for flight in flights:
             flight.cancel()

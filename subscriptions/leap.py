@@ -25,13 +25,16 @@ Step: TypeAlias = tuple[StateVersion, Push]
 class Leap:
     """From `old` to `new`, at `target`."""
 
-    __slots__ = ("_query_id", "_start", "_step", "_steps", "is_silent", "new", "now", "old", "target", "told")
+    __slots__ = (
+        "_query_id", "_start", "_step", "_steps", "is_silent", "new", "now", "old", "says_nothing", "target", "told",
+    )  # fmt: skip
 
     def __init__(self, old: Answer, new: Answer, target: Timestamp, now: Millis) -> None:
         self.old, self.new, self.target, self.now = old, new, target, now
         self.told = told(new.result)
-        self.is_silent = self.told == told(old.result) and new.result.journal == old.result.journal
-        """Does the new answer say what the old one said? Then there is nothing to send."""
+        self.says_nothing = self.told == told(old.result)
+        self.is_silent = self.says_nothing and new.result.journal == old.result.journal
+        """Does the new answer say what the old one said, to the same end? Then there is nothing to send."""
         self._steps: dict[tuple[StateVersion, int], Step] = {}
         self._start, self._query_id = START, -1
         self._step: Step = (START, Push(b""))

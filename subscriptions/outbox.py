@@ -28,11 +28,13 @@ log = logging.getLogger("anime.socket")
 
 
 class Outbox:
-    """Frames waiting for one line."""
+    """Frames waiting for one line. `opened` is told when another transition may be put in, `filled` when no frame is taken."""
 
     __slots__ = ("_bytes", "_empty", "_line", "_opened", "_spoke", "_spoken_at", "_stuck", "_stuck_s", "_waiting")
 
-    def __init__(self, line: Line, opened: Callable[[], None], stuck_s: float = STUCK_S) -> None:
+    def __init__(
+        self, line: Line, opened: Callable[[], None], filled: Callable[[], None], stuck_s: float = STUCK_S
+    ) -> None:
         self._line, self._stuck_s = line, stuck_s
         self._opened: Callable[[], None] | None = opened
         self._waiting: deque[Push] = deque()
@@ -40,7 +42,7 @@ class Outbox:
         self._stuck: asyncio.TimerHandle | None = None
         self._empty: asyncio.Event | None = None
         self._spoke, self._spoken_at = False, asyncio.get_running_loop().time()
-        line.notify(self._drained)
+        line.notify(self._drained, filled)
 
     def __repr__(self) -> str:
         return f"<Outbox {len(self._waiting)} frames{', stuck' if self._stuck else ''}>"

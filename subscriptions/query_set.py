@@ -152,6 +152,12 @@ class QuerySet:
         query.sent, query.journal = news, journal
         return True
 
+    def carried(self, results: Mapping[int, Result]) -> None:
+        """Keep what watched queries were told in company."""
+        for query_id, result in results.items():
+            query = self._live[query_id]
+            query.sent, query.journal = told(result), result.journal
+
     def validate(self, flight: Taken | None) -> None:
         """Raise unless the invariant holds, given the refresh in flight."""
         flying = set() if flight is None else {id(each) for each in flight.queries}

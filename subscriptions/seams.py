@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -13,6 +13,7 @@ from subscriptions.errors import TooMany
 from subscriptions.push import Push
 
 C = TypeVar("C")
+L = TypeVar("L")
 
 
 class Line(Protocol):
@@ -27,12 +28,45 @@ class Line(Protocol):
         """Would a frame be taken now?"""
         ...
 
-    def notify(self, drained: Callable[[], None]) -> None:
-        """Call `drained` each time that a full line has emptied."""
+    def notify(self, drained: Callable[[], None], filled: Callable[[], None]) -> None:
+        """Call `filled` each time the line begins to take nothing, also at its end; `drained` when it takes frames again."""
+        ...
+
+    @property
+    def kind(self) -> Hashable | None:
+        """Lines of one kind take frames of one form and can be bundled; None where that is not to be had."""
+        ...
+
+    def bundle(self) -> Bundle[Any]:
+        """An empty bundle for lines of this kind."""
         ...
 
     def abort(self) -> None:
         """Cut the line: whatever is still in it is lost."""
+        ...
+
+
+class Bundle(Protocol[L]):
+    """Lines of one kind in a row, all of which take frames: one message to many of them without a look at each."""
+
+    def append(self, line: L) -> None:
+        """Add a line at the end."""
+        ...
+
+    def swap(self, one: int, other: int) -> None:
+        """Let two lines change places."""
+        ...
+
+    def pop(self) -> L:
+        """Take out the last line."""
+        ...
+
+    def write(self, push: Push, start: int, stop: int) -> Sequence[Callable[[], None]]:
+        """Write a frame to the lines from `start` to before `stop`.
+
+        Returns what is to be called for each line that did not take all of it: the rest then waits in that line, which is full
+        and says so.
+        """
         ...
 
 

@@ -6,7 +6,7 @@ that could contain a commit of this socket leaves before the answer to it. (Numb
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from math import inf
 from typing import Generic, assert_never
 
@@ -90,11 +90,6 @@ class SyncMachine(Generic[C]):
         """Has the socket come to its end?"""
         return self._phase is Phase.FINISHED
 
-    @property
-    def live(self) -> Collection[int]:
-        """The ids of all watched queries; invalidate these when the log has a gap."""
-        return self._queries.live
-
     def receive(self, message: protocol.ClientMessage, now: Millis) -> list[Effect[C]]:
         """Take in one message. Raises `RemoteProtocolError` or `TooMany`; answer those with `fail`."""
         if self._phase is Phase.FINISHED:
@@ -163,6 +158,11 @@ class SyncMachine(Generic[C]):
             return None
         self._current, push = leap.step(self._current, query_id)
         return push
+
+    def carried(self, version: StateVersion, results: Mapping[int, Result]) -> None:
+        """The client was led on in company while it was quiet: where it is, and what it was last told."""
+        self._current = version
+        self._queries.carried(results)
 
     def plan(self, position: Timestamp, now: Millis) -> list[Effect[C]]:
         """At most one `Refresh`, to `position`; or the end of the socket if the token has run out."""

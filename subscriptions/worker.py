@@ -13,21 +13,21 @@ import logging
 import random
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from math import inf
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from schema.errors import SnapshotGone, StoreUnavailable
 from schema.values import Millis, Timestamp
 from subscriptions import protocol
-from subscriptions.answers import Answer, Question, Watching
+from subscriptions.answers import Answer, Question
 from subscriptions.effects import Effect, Finish, Refresh, RunAction, RunMutation, Send, Undecided, Verify
 from subscriptions.errors import RemoteProtocolError, TooMany
 from subscriptions.farewell import farewell
 from subscriptions.hub import Hub
-from subscriptions.leap import Leap, Screen
-from subscriptions.outbox import STUCK_S, Outbox
+from subscriptions.outbox import PING_S, STUCK_S
 from subscriptions.push import Push
 from subscriptions.seams import Calls, Rejected, Socket, Verified
 from subscriptions.sync import SyncMachine
+from subscriptions.viewer import Viewer
 
 C = TypeVar("C")
 
@@ -38,12 +38,12 @@ RETRY_S = 0.2
 log = logging.getLogger("anime.socket")
 
 
-class SocketWorker(Screen, Generic[C]):
+class SocketWorker(Viewer[C]):
     """One socket from its opening to its end."""
 
     __slots__ = (
-        "_alarm", "_calls", "_clock", "_ended", "_finishing", "_hub", "_machine", "_outbox", "_patient",
-        "_quiet_until", "_refreshing", "_shown", "_socket", "_spawn", "_timer", "_woken",
+        "_alarm", "_calls", "_clock", "_ended", "_finishing", "_patient", "_refreshing", "_socket", "_spawn", "_timer",
+        "_woken",
     )  # fmt: skip
 
     def __init__(
@@ -57,47 +57,23 @@ class SocketWorker(Screen, Generic[C]):
         clock: Callable[[], Millis],
         stuck_s: float = STUCK_S,
     ) -> None:
-        self._socket, self._machine, self._hub, self._calls = socket, machine, hub, calls
+        super().__init__(machine, hub, socket.line, stuck_s)
+        self._socket, self._calls = socket, calls
         self._spawn, self._clock = spawn, clock
-        self._outbox = Outbox(socket.line, self._wake, stuck_s)
-        self._shown: dict[int, Answer] = {}
         self._refreshing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._alarm: int | None = None
         self._finishing: asyncio.Event | None = None
-        self._quiet_until = -inf
         self._woken = self._patient = self._ended = False
 
     def __repr__(self) -> str:
-        return f"<SocketWorker {self._machine!r}, {self._outbox!r}>"
-
-    def invalidated(self, query_id: int) -> None:
-        """The answer shown for this query is no longer the newest (called by the hub)."""
-        self._wake()
-
-    def leap(self, watching: Watching, leap: Leap) -> bool:
-        """Go to the successor of an answer, if nothing else is going on at this socket."""
-        shown, query_id = self._shown, watching[1]
-        if leap.now >= self._quiet_until or shown.get(query_id) is not leap.old:
-            return False
-        if not leap.is_silent:
-            if not self._outbox.open:
-                return False
-            if len(shown) > 1 and not all(shown[each].valid_at(leap.target) for each in shown if each != query_id):
-                return False
-            push = self._machine.leap(query_id, leap)
-            if push is None:
-                return False
-            self._outbox.put(push)
-        shown[query_id] = leap.new
-        leap.new.watchers.add(watching)
-        return True
+        return f"<SocketWorker {self._sync!r}, {self._outbox!r}>"
 
     async def run(self) -> None:
         """Serve the client until it leaves or must. Returns when the socket is done with; never raises for the client's doing."""
         try:
             while (frame := await self._socket.receive()) is not None:
-                if not self._machine.finished:
+                if not self.machine.finished:
                     self._read(frame)
         except Exception as error:
             self._broken(error)
@@ -110,14 +86,15 @@ class SocketWorker(Screen, Generic[C]):
 
     def ping(self, now: float) -> None:
         """Show that we are here, if nothing else has for a while. `now` is the loop's time."""
-        self._outbox.ping(now)
+        if self.cohort is None or now - self.cohort.spoken_at >= PING_S:
+            self._outbox.ping(now)
 
     def _read(self, frame: str | bytes) -> None:
         try:
-            effects = self._machine.receive(protocol.parse(frame), self._clock())
+            effects = self.machine.receive(protocol.parse(frame), self._clock())
         except (RemoteProtocolError, TooMany) as error:
             log.info("socket refused: %s", error, extra={"action": "socket.refused"})
-            effects = self._machine.fail(error)
+            effects = self.machine.fail(error)
         except Exception as error:
             self._broken(error)
             return
@@ -138,31 +115,32 @@ class SocketWorker(Screen, Generic[C]):
                     self._finish_with(effect)
                 case Refresh():
                     raise AssertionError("refreshes are planned by `_advance` alone")
-        self._wake()
+        self.wake()
 
     async def _verify(self, token: str) -> None:
         match await self._calls.verify(token):
             case TooMany() as error:
-                self._perform(self._machine.fail(error))
+                self._perform(self.machine.fail(error))
             case Verified(caller, expires_at):
-                self._perform(self._machine.authenticated(caller, expires_at, self._clock()))
+                self._perform(self.machine.authenticated(caller, expires_at, self._clock()))
             case Rejected(sentence):
-                self._perform(self._machine.rejected(sentence))
+                self._perform(self.machine.rejected(sentence))
 
     async def _mutate(self, mutation: RunMutation[C]) -> None:
-        outcome = await self._calls.mutate(mutation, self._machine.committing)
+        outcome = await self._calls.mutate(mutation, self.machine.committing)
         if isinstance(outcome, Undecided):
-            self._perform(self._machine.fail(ConnectionAbortedError()))
+            self._perform(self.machine.fail(ConnectionAbortedError()))
             return
-        self._perform(self._machine.mutation_done(mutation.request_id, outcome))
+        self._perform(self.machine.mutation_done(mutation.request_id, outcome))
 
     async def _act(self, action: RunAction[C]) -> None:
         outcome = await self._calls.act(action)
-        self._perform(self._machine.action_done(action.request_id, outcome))
+        self._perform(self.machine.action_done(action.request_id, outcome))
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
         """Something has happened; look at it in turn."""
-        self._quiet_until = -inf
+        self.stand_up()
+        self.quiet_until = -inf
         if not self._woken and not self._ended:
             self._woken = True
             self._hub.turns.take(self._turn)
@@ -177,22 +155,22 @@ class SocketWorker(Screen, Generic[C]):
 
     def _advance(self) -> None:
         """Bring the client to the newest moment, as far as that can be done now; what stands in the way wakes us."""
-        machine = self._machine
+        machine = self.machine
         machine.invalidate([query_id for query_id, answer in self._shown.items() if not answer.is_current])
         if not machine.dirty or self._refreshing is not None:
-            self._quiet_until = machine.quiet_until
+            self.quiet_until = machine.quiet_until
             return
         if machine.settling and not self._patient:
             self._wait(SETTLE_S)
         elif self._hub.position < machine.floor:
             if self._alarm is None:
-                self._alarm = self._hub.call_at(machine.floor, self._reached)
+                self._alarm = self._hub.alarms.call_at(machine.floor, self._reached)
         elif self._outbox.open:
             self._plan(self._clock())
 
     def _plan(self, now: Millis) -> None:
-        wake_at = self._machine.wake_at
-        planned = self._machine.plan(self._hub.position, now)
+        wake_at = self.machine.wake_at
+        planned = self.machine.plan(self._hub.position, now)
         self._patient = False
         for effect in planned:
             if isinstance(effect, Refresh):
@@ -213,18 +191,15 @@ class SocketWorker(Screen, Generic[C]):
 
     def _reached(self) -> None:
         self._alarm = None
-        self._wake()
+        self.wake()
 
     def _waited(self) -> None:
         self._timer, self._patient = None, True
-        self._wake()
+        self.wake()
 
     def _refresh(self, refresh: Refresh[C]) -> None:
         """Answer from what is known, at once; or ask, and complete when the answers are there."""
-        for query_id in (*refresh.removed, *(each.query_id for each in refresh.queries)):
-            before = self._shown.pop(query_id, None)
-            if before is not None:
-                self._hub.unwatch(before, self, query_id)
+        self.forget((*refresh.removed, *(each.query_id for each in refresh.queries)))
         questions = {each.query_id: Question(each.path, bytes(each.args), each.journal) for each in refresh.queries}
         answers: dict[int, Answer] = {}
         for query_id, question in questions.items():
@@ -244,14 +219,14 @@ class SocketWorker(Screen, Generic[C]):
         if isinstance(failure, StoreUnavailable):
             await asyncio.sleep(RETRY_S * random.uniform(0.5, 1.5))
         elif isinstance(failure, SnapshotGone):
-            await self._hub.reached(Timestamp(refresh.target + 1))
+            await self._hub.alarms.reached(Timestamp(refresh.target + 1))
         self._refreshing = None
         try:
             if failure is None:
                 self._complete(refresh, answers)
             elif isinstance(failure, SnapshotGone | StoreUnavailable):
-                self._machine.abandon(refresh)
-                self._wake()
+                self.machine.abandon(refresh)
+                self.wake()
             else:
                 raise failure
         except Exception as error:
@@ -259,10 +234,9 @@ class SocketWorker(Screen, Generic[C]):
 
     def _complete(self, refresh: Refresh[C], answers: Mapping[int, Answer]) -> None:
         for query_id, answer in answers.items():
-            self._shown[query_id] = answer
-            self._hub.watch(answer, self, query_id)
+            self.show(query_id, answer)
         results = {query_id: answer.result for query_id, answer in answers.items()}
-        self._perform(self._machine.complete(refresh, results, self._clock()))
+        self._perform(self.machine.complete(refresh, results, self._clock()))
 
     def _finish_with(self, finish: Finish) -> None:
         if self._finishing is None and not self._ended:
@@ -271,9 +245,10 @@ class SocketWorker(Screen, Generic[C]):
 
     def _broken(self, error: Exception) -> None:
         log.error("socket broke", exc_info=error, extra={"action": "socket.broken"})
-        self._perform(self._machine.fail(error))
+        self._perform(self.machine.fail(error))
 
     def _leave(self) -> None:
+        self.stand_up()
         self._ended = True
         if self._finishing is not None:
             self._finishing.set()
@@ -281,10 +256,9 @@ class SocketWorker(Screen, Generic[C]):
             self._timer.cancel()
         if self._refreshing is not None:
             self._refreshing.cancel()
+            self._refreshing = None  # its cancellation holds on to its frame, and that to us
         if self._alarm is not None:
-            self._hub.call_off(self._alarm)
+            self._hub.alarms.call_off(self._alarm)
         self._outbox.close()
-        self._machine.fail(ConnectionResetError())  # mutations that have not begun are for the client to send again
-        shown, self._shown = self._shown, {}
-        for query_id, answer in shown.items():
-            self._hub.unwatch(answer, self, query_id)
+        self.machine.fail(ConnectionResetError())  # mutations that have not begun are for the client to send again
+        self.forget(tuple(self._shown))

@@ -46,7 +46,7 @@ def explain_routes(process: str, hub: Hub[Caller], grants: Grants, clock: Callab
         if scheme.lower() != "bearer" or not grants.permits_explaining(path, permit, clock()):
             return error_response(403, "Forbidden", "Only who can read the database may see why queries ran.")
         current = [each for each in hub.answers if each.question.path == path]
-        shown = sum(len(each.watchers) for each in current)
+        shown = sum(hub.shown_to(each) for each in current)
         told = Remembered(process, tuple(hub.history.told(path)), len(current), shown)
         headers = {"Cache-Control": "no-store"}
         return Response(msgspec.json.encode(told), media_type="application/json", headers=headers)

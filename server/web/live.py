@@ -11,8 +11,11 @@ stopped would hold it for ever.
 
 from __future__ import annotations
 
+import os
 import zlib
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from typing import Any, cast
 
 from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
@@ -36,11 +39,12 @@ TEXT, DEFLATED = 0x81, 0xC1
 class LiveLine:
     """One socket's line, for the loop's thread only."""
 
-    __slots__ = ("_bits", "_drained", "_transport", "is_cut", "is_silent", "writable")
+    __slots__ = ("_bits", "_drained", "_filled", "_transport", "is_cut", "is_silent", "writable")
 
     def __init__(self, transport: Any, bits: int | None) -> None:
         self._transport, self._bits = transport, bits
         self._drained: Callable[[], None] | None = None
+        self._filled: Callable[[], None] | None = None
         self.writable = self.is_cut = self.is_silent = False
 
     def __repr__(self) -> str:
@@ -54,9 +58,37 @@ class LiveLine:
         self._transport.write(form if form is not None else finished(push, self._bits))
         return True
 
-    def notify(self, drained: Callable[[], None]) -> None:
-        """Call `drained` each time that a full line has emptied."""
-        self._drained = drained
+    def notify(self, drained: Callable[[], None], filled: Callable[[], None]) -> None:
+        """Call `filled` when the line begins to take nothing, and `drained` when it takes frames again."""
+        self._drained, self._filled = drained, filled
+
+    @property
+    def kind(self) -> Hashable | None:
+        """What distinguishes the forms of frames; None for a line that cannot be reached by its descriptor."""
+        return None if self.descriptor is None else ("deflate", self._bits)
+
+    @property
+    def descriptor(self) -> int | None:
+        """Of the connection itself; there is none behind TLS."""
+        if self._transport.get_extra_info("sslcontext") is not None:
+            return None
+        connection = self._transport.get_extra_info("socket")
+        return None if connection is None else connection.fileno()
+
+    def bundle(self) -> LiveBundle:
+        """An empty bundle for lines of this kind."""
+        return LiveBundle(self._bits)
+
+    def finish(self, rest: bytes) -> None:
+        """Write the rest of a frame that was not taken whole. It waits in the transport, and the line is full."""
+        if not self._transport.is_closing():
+            self._transport.write(rest)
+
+    def shut(self) -> None:
+        """Nothing is taken for now, or any more."""
+        was_writable, self.writable = self.writable, False
+        if was_writable and self._filled is not None:
+            self._filled()
 
     def resumed(self) -> None:
         """The line has emptied."""
@@ -66,12 +98,61 @@ class LiveLine:
 
     def over(self) -> None:
         """Nothing can be written any more."""
-        self.writable, self._drained = False, None
+        self.shut()
+        self._drained = self._filled = None
 
     def abort(self) -> None:
         """Cut the line."""
         self.is_cut = True
+        self.shut()
         self._transport.abort()
+
+
+class LiveBundle:
+    """Lines of one form in a row. Frames go to their descriptors, past the transports, whose buffers are empty.
+
+    Invariant: every line is writable. A line that ceases to be says so before its transport buffers or closes anything, and is
+    taken out; so no frame overtakes what a transport holds, and no descriptor is another connection's by now.
+    """
+
+    __slots__ = ("_bits", "_descriptors", "_lines")
+
+    def __init__(self, bits: int | None) -> None:
+        self._bits = bits
+        self._lines: list[LiveLine] = []
+        self._descriptors = array("i")
+
+    def __repr__(self) -> str:
+        return f"<LiveBundle of {len(self._lines)}, deflate {self._bits}>"
+
+    def append(self, line: LiveLine) -> None:
+        """Add a line at the end."""
+        self._descriptors.append(-1 if line.descriptor is None else line.descriptor)
+        self._lines.append(line)
+
+    def swap(self, one: int, other: int) -> None:
+        """Let two lines change places."""
+        lines, descriptors = self._lines, self._descriptors
+        lines[one], lines[other] = lines[other], lines[one]
+        descriptors[one], descriptors[other] = descriptors[other], descriptors[one]
+
+    def pop(self) -> LiveLine:
+        """Take out the last line."""
+        self._descriptors.pop()
+        return self._lines.pop()
+
+    def write(self, push: Push, start: int, stop: int) -> list[Callable[[], None]]:
+        """Write a frame to the lines from `start` to before `stop`; how to finish with those that did not take it whole."""
+        frame, write = finished(push, self._bits), os.write
+        size, unfinished = len(frame), list[Callable[[], None]]()
+        for place, descriptor in enumerate(self._descriptors[start:stop], start):
+            try:
+                taken = write(descriptor, frame)
+            except OSError:  # full, or broken: the transport finds out which
+                taken = 0
+            if taken != size:
+                unfinished.append(partial(self._lines[place].finish, frame[taken:]))
+        return unfinished
 
 
 def finished(push: Push, bits: int | None) -> bytes:
@@ -143,7 +224,10 @@ class LiveProtocol(SocketLine):
         """What ASGI sends: accepting opens the line, closing ends it."""
         await super().send(message)
         if self.live is not None and message["type"] != "websocket.send":
-            self.live.writable = self.conn.state is OPEN and self.writable.is_set()
+            if self.conn.state is OPEN and self.writable.is_set():
+                self.live.writable = True
+            else:
+                self.live.shut()
             if message["type"] == "websocket.close":
                 self._cut_after_grace()
 
@@ -151,13 +235,19 @@ class LiveProtocol(SocketLine):
         """The kernel took no more."""
         super().pause_writing()
         if self.live is not None:
-            self.live.writable = False
+            self.live.shut()
 
     def resume_writing(self) -> None:
         """The kernel took all."""
         super().resume_writing()
         if self.live is not None and self.conn.state is OPEN:
             self.live.resumed()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came; they may have been a farewell, after which nothing may be written."""
+        super().data_received(data)
+        if self.live is not None and self.transport.is_closing():
+            self.live.shut()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The end of the line."""
@@ -182,5 +272,5 @@ class LiveProtocol(SocketLine):
 
     def _cut_after_grace(self) -> None:
         if self.live is not None:
-            self.live.writable = False
+            self.live.shut()
         self.loop.call_later(GRACE_S, self.transport.abort)

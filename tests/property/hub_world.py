@@ -270,6 +270,7 @@ class HubWorld:
         self.hub: Hub[str] = Hub(
             Log(self.store.position), self.evaluate, facet=facet, nudge=self.nudged, clock=self.loop.clock
         )
+        self.hub.fan_outs.slice = 3  # so that everything can happen in the middle of one
 
     def calls(self, line: ClientLine) -> Product:
         return Product(self, line)

@@ -62,7 +62,7 @@ def _image(owner: str | None, created_at: Millis, more: dict[str, Scalar]) -> Im
 async def commit(world: World, work: Callable[[Writer], Awaitable[T]]) -> T:
     """Write straight into the database; from here on every query of the product sees it."""
     result, ts = await world.runtime.database.transact(work)
-    await world.runtime.hub.reached(ts)
+    await world.runtime.hub.alarms.reached(ts)
     return result
 
 

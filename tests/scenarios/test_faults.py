@@ -247,7 +247,7 @@ async def test_a_delete_of_more_than_the_log_holds(place: World) -> None:
         await set_credits(place, 2, "ana", "ben")
         await gone
         async with asyncio.timeout(3 * DEADLINE_S):
-            await place.runtime.hub.reached(await place.runtime.store.newest())
+            await place.runtime.hub.alarms.reached(await place.runtime.store.newest())
         await people.traces.until(lambda value: value == 0)
         people.saw_nothing_but(1, 2)
         after = await counted(place)

@@ -22,7 +22,7 @@ from server.store.mongo import MongoStore, MongoTransaction
 from server.store.pulse import Pulse
 from server.store.setup import set_up
 from server.store.tail import Tail
-from subscriptions import answers, hub
+from subscriptions import alarms, answers
 from subscriptions.answers import Answer, Question
 from subscriptions.effects import Value
 from subscriptions.hub import Evaluated, Hub
@@ -112,7 +112,7 @@ class Stage:
         """Commit a balance and wait until the feed has brought it."""
         ts = await self.set_credits(name, balance)
         async with asyncio.timeout(DEADLINE_S):
-            await self.hub.reached(ts)
+            await self.hub.alarms.reached(ts)
         return ts
 
     async def answer(self, question: Question, caller: str | None = None) -> Answer:
@@ -356,11 +356,11 @@ async def test_an_idle_database_reaches_any_moment_because_somebody_waits(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing else is written, and the pulse would be slow by itself."""
-    monkeypatch.setattr(hub, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(alarms, "PATIENCE_S", 0.01)
     before = stage.hub.position
     wanted = Timestamp(max(before, await stage.store.newest()) + 1)
     async with asyncio.timeout(DEADLINE_S):
-        await asyncio.gather(*(stage.hub.reached(wanted) for _ in range(20)))
+        await asyncio.gather(*(stage.hub.alarms.reached(wanted) for _ in range(20)))
     assert stage.hub.position >= wanted
     assert stage.pulse.beats >= 1
 
@@ -370,7 +370,7 @@ async def test_waiting_in_order_and_out_of_it(stage: Stage) -> None:
     ended: list[int] = []
 
     async def wait(number: int, ts: Timestamp) -> None:
-        await stage.hub.reached(ts)
+        await stage.hub.alarms.reached(ts)
         ended.append(number)
 
     times = [Timestamp(start + step) for step in (1, 3 << 32, 2, 0)]

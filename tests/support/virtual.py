@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, TypeVar
 
 from subscriptions.push import Push
@@ -69,13 +70,32 @@ class MemoryLine:
 
     def __init__(self, capacity: int | None = None) -> None:
         self.sent: list[bytes] = []
-        self.capacity = capacity
+        self._capacity = capacity
         self.cuts: list[str] = []
         self.is_over = False
         self._drained: Callable[[], None] | None = None
+        self._filled: Callable[[], None] | None = None
 
     def __repr__(self) -> str:
         return f"<MemoryLine {len(self.sent)} frames, {self.capacity} more>"
+
+    @property
+    def capacity(self) -> int | None:
+        """How many frames more it takes; None for all that come."""
+        return self._capacity
+
+    @capacity.setter
+    def capacity(self, capacity: int | None) -> None:
+        self._capacity = capacity
+        if capacity == 0 and self._filled is not None:
+            self._filled()
+
+    @property
+    def kind(self) -> str | None:
+        return "memory"
+
+    def bundle(self) -> MemoryBundle:
+        return MemoryBundle()
 
     @property
     def writable(self) -> bool:
@@ -84,11 +104,15 @@ class MemoryLine:
     def write(self, push: Push) -> bool:
         if not self.writable:
             return False
-        if self.capacity is not None:
-            self.capacity -= 1
         self.sent.append(push.text)
         self.heard(push.text)
+        if self.capacity is not None:
+            self.capacity -= 1
         return True
+
+    def finish(self, push: Push) -> None:
+        """Take the rest of what was written to many."""
+        assert self.write(push)
 
     @property
     def aborted(self) -> int:
@@ -98,8 +122,8 @@ class MemoryLine:
     def heard(self, frame: bytes) -> None:
         """A frame has arrived at the client."""
 
-    def notify(self, drained: Callable[[], None]) -> None:
-        self._drained = drained
+    def notify(self, drained: Callable[[], None], filled: Callable[[], None]) -> None:
+        self._drained, self._filled = drained, filled
 
     def drain(self, capacity: int | None = None) -> None:
         """The client has read everything and the line takes so many frames more."""
@@ -109,7 +133,37 @@ class MemoryLine:
 
     def over(self) -> None:
         """The connection is lost."""
-        self.is_over, self._drained = True, None
+        self.is_over, filled = True, self._filled
+        self._drained = self._filled = None
+        if filled is not None:
+            filled()
 
     def abort(self) -> None:
         self.cuts.append("cut")
+
+
+class MemoryBundle:
+    """Lines of memory in a row; every one of them must take frames, and is written to like any other."""
+
+    def __init__(self) -> None:
+        self.lines: list[MemoryLine] = []
+
+    def append(self, line: MemoryLine) -> None:
+        self.lines.append(line)
+
+    def swap(self, one: int, other: int) -> None:
+        self.lines[one], self.lines[other] = self.lines[other], self.lines[one]
+
+    def pop(self) -> MemoryLine:
+        return self.lines.pop()
+
+    def write(self, push: Push, start: int, stop: int) -> list[Callable[[], None]]:
+        """A line that has room for one more frame takes only a part of it, and the rest when it is asked to finish."""
+        unfinished: list[Callable[[], None]] = []
+        for line in self.lines[start:stop]:
+            assert line.writable, f"{line} is in company and takes nothing"
+            if line.capacity is None:
+                line.write(push)
+            else:
+                unfinished.append(partial(line.finish, push))
+        return unfinished

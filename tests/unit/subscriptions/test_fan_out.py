@@ -12,6 +12,7 @@ from msgspec import Raw
 from schema.readset import ReadSet
 from schema.values import Timestamp
 from subscriptions.answers import Answer, Question, Watching
+from subscriptions.cohorts import Cohorts
 from subscriptions.effects import Value
 from subscriptions.fan_out import FEW_WATCHERS, SLICE, FanOuts
 from subscriptions.leap import Leap, Screen
@@ -70,6 +71,10 @@ def leap(at: int) -> Leap:
     return Leap(answer(1), answer(at), Timestamp(at), 0.0)
 
 
+def nobody_together() -> Cohorts:
+    return Cohorts(lambda *_: None, lambda *_: None)
+
+
 def fan_outs(crowd: Crowd, *ways: Leap | None) -> FanOuts:
     rest = list(ways)
 
@@ -77,7 +82,7 @@ def fan_outs(crowd: Crowd, *ways: Leap | None) -> FanOuts:
         await asyncio.sleep(0)
         return rest.pop(0)
 
-    return FanOuts(successor, crowd.arrived.append)
+    return FanOuts(successor, crowd.arrived.append, nobody_together())
 
 
 async def until_quiet(crowd: Crowd) -> None:
@@ -168,7 +173,9 @@ def test_when_it_breaks_nobody_is_left_with_what_is_old(caplog: pytest.LogCaptur
     crowd = Crowd()
 
     async def story() -> None:
-        FanOuts(broken_successor(crowd), crowd.arrived.append).tell(answer(1), crowd.watching(SLICE + 1))
+        FanOuts(broken_successor(crowd), crowd.arrived.append, nobody_together()).tell(
+            answer(1), crowd.watching(SLICE + 1)
+        )
         await until_quiet(crowd)
 
     with caplog.at_level(logging.ERROR):

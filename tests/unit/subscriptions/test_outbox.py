@@ -13,7 +13,7 @@ BEAT_S = 1.0
 
 def outbox_of(line: MemoryLine) -> tuple[Outbox, list[str]]:
     told: list[str] = []
-    return Outbox(line, lambda: told.append("open")), told
+    return Outbox(line, lambda: told.append("open"), lambda: None), told
 
 
 def put(outbox: Outbox, *texts: str) -> None:

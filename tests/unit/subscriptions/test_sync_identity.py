@@ -194,4 +194,3 @@ def test_its_repr_tells_its_state() -> None:
     socket = Socket()
     socket.edit(add(0))
     assert "listening, due" in repr(socket.machine)
-    assert list(socket.machine.live) == [0]

@@ -312,8 +312,48 @@ def test_many_frames_while_the_feed_lags_make_one_alarm() -> None:
         for _ in range(200):
             line.upstream.put_nowait(b'{"type":"Event","eventType":"x","event":null}')
             await turns(4)
-        assert len(world.hub._alarms) <= 1
+        assert len(world.hub.alarms) <= 1
         await world.settle()
         assert decode_timestamp(transitions(line)[-1].end_version.ts) >= world.receipts[0, 0]
 
     played(story)
+
+
+HAPPENINGS: dict[str, Callable[[HubWorld, Client], None]] = {
+    "it asks for something else": lambda world, client: client.subscribe("counter:read", "b"),
+    "it no longer wants to know": lambda world, client: client.unsubscribe(0),
+    "it writes": lambda world, client: client.mutate("a"),
+    "it acts": lambda world, client: client.act(),
+    "it says who it is": lambda world, client: client.authenticate("token-ana"),
+    "it leaves": lambda world, client: client.drop(),
+    "it stops reading": lambda world, client: setattr(line_of(client), "capacity", 0),
+    "its line fills": lambda world, client: setattr(line_of(client), "capacity", 1),
+    "a newer commit comes": lambda world, client: world.commit("a"),
+    "history is lost": lambda world, client: world.lose(),
+}
+
+
+@pytest.mark.parametrize("steps", range(0, 24, 3))
+@pytest.mark.parametrize("happening", HAPPENINGS)
+def test_anything_may_happen_while_a_cohort_is_led(happening: str, steps: int) -> None:
+    """To a member at any point of a leap; and all others are brought to the end of it."""
+
+    async def story(world: HubWorld, clients: list[Client]) -> None:
+        world.commit("a")
+        await world.settle()
+        assert (len(world.hub.cohorts), world.hub.cohorts.members) == (1, len(clients))
+        world.commit("a")
+        world.deliver()
+        await turns(steps)
+        HAPPENINGS[happening](world, clients[steps % len(clients)])
+        world.deliver()
+        await asyncio.sleep(0.5)
+        still = [each for each in clients if each.line is not None and each.wants and each.line.writable]
+        assert len(still) >= len(clients) - 1
+        for client in still:
+            client.agree(world.store.position)
+        await world.settle()
+        world.commit("a")
+        await world.settle()
+
+    played(story, 12)
