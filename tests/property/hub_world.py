@@ -176,7 +176,11 @@ class ClientLine(MemoryLine):
         worker = SocketWorker(
             self, self.machine, world.hub, world.calls(self), spawn=world.spawn, clock=world.loop.clock
         )
-        world.spawn(worker.run())
+        world.spawn(self._served(worker))
+
+    async def _served(self, worker: SocketWorker[str]) -> None:
+        await worker.run()
+        assert self.client.line is not self, f"{worker} gave up a client that had not left"
 
     def post(self, frames: list[bytes]) -> None:
         for frame in frames:

@@ -165,7 +165,7 @@ def test_trouble_of_our_own_closes_with_the_words_for_it(caplog: pytest.LogCaptu
         closed: tuple[int, str] | None = None
 
         async def close(self, code: int, reason: str) -> None:
-            self.closed = (code, reason)
+            self.closed, self.client.line = (code, reason), None
             self.upstream.put_nowait(None)
 
     async def story(world: HubWorld, clients: list[Client]) -> None:
