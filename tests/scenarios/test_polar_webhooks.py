@@ -25,6 +25,7 @@ from server.web import webhooks
 from tests.scenarios.conftest import Meet
 from tests.scenarios.stock import commit, found, member, now, one, put
 from tests.scenarios.test_credits import check_books
+from tests.support.http import http_client
 from tests.support.live import DEADLINE_S, Value, world_client
 from tests.support.webhooks import Prefix, Sender, fixture, new_id, sign
 from tests.support.world import World, open_world
@@ -40,7 +41,7 @@ TRIAL = 10
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(timeout=DEADLINE_S, trust_env=False) as client:
+    async with http_client(timeout=DEADLINE_S) as client:
         yield client
 
 
@@ -216,7 +217,7 @@ async def test_clerks_secret_and_header_names_are_not_polars(
 @pytest.mark.parametrize("path", ["/webhooks/polar", "/polar/orders", "/webhooks/clerk"])
 async def test_these_addresses_take_posts_of_moderate_size(town: World, polar: Sender, path: str) -> None:
     for method in ("GET", "PUT", "DELETE"):
-        reply = await httpx.AsyncClient(trust_env=False).request(method, f"{town.url}{path}")
+        reply = await http_client().request(method, f"{town.url}{path}")
         assert (reply.status_code, reply.json()["code"]) == (405, "MethodNotAllowed")
     for size, status in (((1 << 20) + 1, 413), (2 << 20, 413), (1 << 20, 403)):
         reply = await polar.post(b"x" * size, sign(b"nobody", b"", new_id(), time.time()), path)

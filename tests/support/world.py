@@ -10,13 +10,13 @@ import urllib.parse
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import httpx
 from pymongo import AsyncMongoClient
 
 from server.config import Settings, read_settings
 from server.processes import listening, serving, working
 from server.registry import Registry
 from server.runtime import Runtime, open_runtime
+from tests.support.http import http_client
 
 
 class World:
@@ -35,7 +35,7 @@ class World:
 
     async def token(self, subject: str, *, admin: bool = False) -> str:
         """A development token, from the real issuer over HTTP."""
-        async with httpx.AsyncClient() as http:
+        async with http_client() as http:
             reply = await http.post(f"{self.url}/dev/token", content=json.dumps({"subject": subject, "admin": admin}))
             token: str = reply.raise_for_status().json()["token"]
             return token
