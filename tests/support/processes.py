@@ -24,7 +24,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from server.dev.issuer import DevIssuer
 from server.store.setup import set_up
 from subscriptions.client import ClientMachine
-from tests.support.world import free_port, fresh_database
+from tests.support.world import free_port, fresh_database, give_key
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 90.0
@@ -194,6 +194,7 @@ class Deployment:
             "MONGODB_URI": uri, "DATA_DIR": str(folder), "APP_ENV": "development", "PUBLIC_URL": PUBLIC_URL,
         }  # fmt: skip
         self._http, self._stack = http, stack
+        give_key(folder)
         self._issuer = DevIssuer.open(f"{PUBLIC_URL}/dev", folder)
         self.client, self.database = client, client.get_default_database()
 
