@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from schema.users import User
-from server.store import mongo
+from server.store import embedded_child, mongo
 from server.store.embedded import EmbeddedMongod
 from tests.scenarios.stock import found
 from tests.support.raw import raw_socket
@@ -21,6 +21,7 @@ async def test_a_database_that_goes_away_is_a_closed_line_and_not_a_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mongo, "TRANSACTION_DEADLINE_S", 1.0)
+    monkeypatch.setattr(embedded_child, "TRANSACTION_LIFETIME_S", 1)  # nothing can be dropped before it has ended
     hello = {"type": "Connect", "sessionId": str(uuid4()), "lastCloseReason": None}
     async with EmbeddedMongod(tmp_path) as mongod, open_world(mongod.uri) as world:
         token = await world.token("ana")
