@@ -27,7 +27,6 @@ SECONDS: Final = {
     "tests/wire/test_npm_reconnects.py": 13,
     "tests/store/test_loop.py": 13,
     "tests/wire/test_codegen.py": 12,
-    "tests/scenarios/test_undecided.py": 12,
     "tests/wire/test_readme.py": 12,
     "tests/scenarios/test_explain.py": 11,
     "tests/unit/server/pictures/test_lab.py": 10,
@@ -43,6 +42,10 @@ SECONDS: Final = {
     "tests/unit/server/providers/test_gemini.py": 7,
     "tests/unit/server/providers/test_stylizer.py": 7,
     "tests/wire/test_react.py": 7,
+    "tests/property/test_hub_and_sockets.py": 7,
+    "tests/scenarios/test_one_snapshot.py": 6,
+    "tests/scenarios/test_time_goes_forward.py": 6,
+    "tests/scenarios/test_slow_uploads.py": 6,
 }
 
 
