@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# A file is told by one process, and the longest are begun first: tests/support/longest_first.py.
+SPREAD := --dist loadfile --no-loadscope-reorder
 
 .PHONY: run test check format bench torture fuzz lock clean
 
@@ -10,13 +12,13 @@ run: $(VENV)/run.done
 	@exec $(BIN)/python -m server dev
 
 test: $(VENV)/test.done chromium redis
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 4 $(SPREAD) $(ARGS)
 
 check: $(VENV)/test.done
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/unit tests/property tests/house $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 $(SPREAD) tests/unit tests/property tests/house $(ARGS)
 
 format: $(VENV)/test.done
 	$(BIN)/ruff format .

@@ -72,6 +72,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     gemini_base_url: str | None = None
     generation_concurrency: int = 4
     generation_timeout_s: float = 120.0
+    generation_lease_s: float = 10.0
     socket_ping_s: int = 60
     log_format: LogFormat = "console"
     log_level: LogLevel = "info"
@@ -130,6 +131,7 @@ def read_settings(env: Mapping[str, str], *, default_environment: Environment) -
         generation_concurrency=_integer(env, "GENERATION_CONCURRENCY", 4, 1, 64),
         socket_ping_s=_integer(env, "SOCKET_PING_S", 60, 1, 3_600),
         generation_timeout_s=float(_integer(env, "GENERATION_TIMEOUT_S", 120, 1, 3_600)),
+        generation_lease_s=float(_integer(env, "GENERATION_LEASE_S", 10, 1, 3_600)),
         log_format=log_format,
         log_level=log_level,
     )

@@ -51,6 +51,7 @@ from server.store.mongo import MongoStore
 from server.store.pulse import Pulse
 from server.store.setup import missing_from, set_up
 from server.store.tail import Tail
+from server.trust import trust
 from server.web.app import application
 from server.web.blobs import blob_routes
 from server.web.calls import HttpFunctions
@@ -267,7 +268,10 @@ async def _webhook_secrets(
 @asynccontextmanager
 async def open_identity(settings: Settings, runtime: Runtime) -> AsyncIterator[tuple[TokenVerifier, list[BaseRoute]]]:
     """Whose tokens count, and the routes of the development issuer and checkout where they exist."""
-    async with httpx.AsyncClient() as http, httpx.AsyncClient(trust_env=False) as loopback:
+    async with (
+        httpx.AsyncClient(verify=trust()) as http,
+        httpx.AsyncClient(verify=trust(), trust_env=False) as loopback,
+    ):
         routes: list[BaseRoute] = []
         parties: tuple[str, ...] = ()
         if settings.clerk_issuer is not None:

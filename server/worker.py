@@ -60,9 +60,9 @@ class Worker:
         shop = Shop(product_of(settings), settings.public_url)
         reconciler = Reconciler(database, self.polar, product_id=settings.polar_product_id, clock=clock)
         sweeper = Sweeper(database, vault)
-        deadline = seconds(settings.generation_timeout_s)
+        deadline, lease = seconds(settings.generation_timeout_s), seconds(settings.generation_lease_s)
         runners: list[Runner] = [
-            GenerateImage(database, vault, self.pictures, deadline=deadline),
+            GenerateImage(database, vault, self.pictures, deadline=deadline, lease=lease),
             CreateCheckout(database, self.polar, shop),
             ReconcileOrders(RECONCILE_ORDERS, reconciler, is_optional=settings.polar_access_token is None),
             Chore(ERASE_FILE, sweeper.erase),

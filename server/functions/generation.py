@@ -29,8 +29,10 @@ class GenerateImage:
     A generation ends in exactly one of: a result and a spent credit, or no result and, by policy, the credit back.
     """
 
-    def __init__(self, database: Database, vault: BlobVault, maker: PictureMaker, *, deadline: Millis) -> None:
-        self.spec: JobSpec = msgspec.structs.replace(GENERATE_IMAGE, deadline=deadline)
+    def __init__(
+        self, database: Database, vault: BlobVault, maker: PictureMaker, *, deadline: Millis, lease: Millis
+    ) -> None:
+        self.spec: JobSpec = msgspec.structs.replace(GENERATE_IMAGE, deadline=deadline, lease=lease)
         self._database, self._vault, self._maker = database, vault, maker
 
     def __repr__(self) -> str:

@@ -6,6 +6,8 @@ Imported only by processes that draw: the SDK costs half a second and 50 MB.
 from __future__ import annotations
 
 import asyncio
+import functools
+import ssl
 from collections.abc import AsyncIterator
 
 import httpx2
@@ -21,6 +23,12 @@ CALL_DEADLINE_S = 90.0
 """For the whole call: a peer that sends a byte now and then keeps within every phase."""
 MAX_ANSWER_BYTES = 32 * 1024**2
 """A picture and its drafts at 2048 pixels a side, in base64."""
+
+
+@functools.cache
+def _trust() -> ssl.SSLContext:
+    """The certificates that count, read once."""
+    return httpx2.create_ssl_context()
 
 
 class GeminiWire:
@@ -40,6 +48,7 @@ class GeminiWire:
         self._call_s = call_deadline_s
         self._max_answer_bytes = max_answer_bytes
         self._http = httpx2.AsyncClient(
+            verify=_trust(),
             headers={"accept-encoding": "identity"},
             event_hooks={"request": [self._hasten], "response": [self._cap]},
         )
@@ -53,6 +62,7 @@ class GeminiWire:
                 timeout=round(self._phase_s * 1_000),
                 retry_options=types.HttpRetryOptions(attempts=1),
                 httpx_async_client=self._http,
+                client_args={"verify": _trust()},
             ),
         )
         self._config = types.GenerateContentConfig(

@@ -18,6 +18,7 @@ from jobs.outcome import Broken, Refused, Transient
 from server.config import Settings
 from server.providers.polar_outcomes import NOT_UNDERSTOOD, PolarFailed, answered, unanswered
 from server.providers.polar_wire import API_VERSION, Checkout, Metadata, Order, Pagination, Refund
+from server.trust import trust
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -90,7 +91,7 @@ class PolarClient:
             "Accept": "application/json",
             "Accept-Encoding": "identity",
         }
-        self._http = httpx.AsyncClient(headers=headers, timeout=call_deadline_s, trust_env=trust_env)
+        self._http = httpx.AsyncClient(headers=headers, timeout=call_deadline_s, verify=trust(), trust_env=trust_env)
 
     def __repr__(self) -> str:
         return f"<PolarClient of {self._url}>"

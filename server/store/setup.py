@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+from pymongo import IndexModel
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import CollectionInvalid, OperationFailure
 
@@ -94,24 +95,38 @@ async def _collection(
 async def _indexes(database: AsyncDatabase[RawDocument], table: Table) -> tuple[list[str], list[Drift]]:
     wanted = _specifications(table)
     present = {each["name"]: each async for each in await database[table.name].list_indexes() if each["name"] != "_id_"}
-    done: list[str] = []
-    drift: list[Drift] = []
+    missing = [
+        IndexModel(list(keys.items()), name=name, **options)
+        for name, (keys, options) in wanted.items()
+        if name not in present
+    ]
+    done, drift = await _create(database, table, missing)
     for name, (keys, options) in wanted.items():
-        if name not in present:
-            try:
-                await database[table.name].create_index(list(keys.items()), name=name, **options)
-            except OperationFailure as error:
-                if error.code not in INDEX_REFUSED:
-                    raise
-                drift.append(Drift(table.name, f"the index {name} cannot be made beside what is there: {error.code}"))
-            else:
-                done.append(f"created the index {table.name}.{name}")
-        elif not _same(present[name], keys, options):
+        if name in present and not _same(present[name], keys, options):
             drift.append(Drift(table.name, f"the index {name} differs from the schema; drop it and migrate again"))
     drift += [
         Drift(table.name, f"the index {name} is not in the schema") for name in sorted(set(present) - set(wanted))
     ]
     return done, drift
+
+
+async def _create(
+    database: AsyncDatabase[RawDocument], table: Table, indexes: Sequence[IndexModel]
+) -> tuple[list[str], list[Drift]]:
+    """Create them all at once; where one is refused, each by itself, so that the others are made and it is told which."""
+    if not indexes:
+        return [], []
+    try:
+        names = await database[table.name].create_indexes(list(indexes))
+    except OperationFailure as error:
+        if error.code not in INDEX_REFUSED:
+            raise
+        if len(indexes) == 1:
+            name = indexes[0].document["name"]
+            return [], [Drift(table.name, f"the index {name} cannot be made beside what is there: {error.code}")]
+        each = [await _create(database, table, [index]) for index in indexes]
+        return [line for done, _ in each for line in done], [one for _, drift in each for one in drift]
+    return [f"created the index {table.name}.{name}" for name in names], []
 
 
 def _specifications(table: Table) -> dict[str, tuple[dict[str, int], RawDocument]]:

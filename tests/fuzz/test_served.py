@@ -15,6 +15,7 @@ from tests.fuzz.corpus import CALLS, CONVERSATION, LINES, PHOTOS, STORAGE_ID
 from tests.fuzz.mutations import conversation, damaged, hostile
 from tests.fuzz.trials import Trials
 from tests.scenarios.stock import paged
+from tests.support.http import http_client
 from tests.support.live import LiveClient, Refusal, world_client
 from tests.support.raw import raw_socket
 from tests.support.world import World
@@ -30,7 +31,7 @@ Quiet = Callable[[], None]
 @pytest.fixture
 async def http(town: World) -> AsyncIterator[httpx.AsyncClient]:
     """Anybody."""
-    async with httpx.AsyncClient(base_url=town.url, timeout=DEADLINE_S, trust_env=False) as client:
+    async with http_client(base_url=town.url, timeout=DEADLINE_S) as client:
         yield client
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.house.test_imports import PRODUCT, RANKS, ROOT, files, tree_of
+from tests.support.longest_first import SECONDS
 
 MAX_LINES = 300
 MAX_COLUMNS = 130
@@ -118,3 +119,8 @@ def test_nothing_of_this_machine_is_written_down(folder: str) -> None:
         if re.search(r"(?<![\w./])/(home|Users|root)/\w", line) or line != line.rstrip() or len(line) > MAX_COLUMNS
     ]
     assert found == []
+
+
+def test_what_is_begun_first_is_there() -> None:
+    """A file that was renamed would be begun last, and everybody would wait for it."""
+    assert [name for name in SECONDS if not (ROOT / name).exists()] == []

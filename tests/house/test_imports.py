@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,7 +82,11 @@ PRIVATE_EXCEPTIONS = {
 }
 """Who reaches for a private name of another module, and for what."""
 
-ALL = [each for path in files(*RANKS) for each in imports(path)]
+
+@functools.cache
+def all_imports() -> list[Import]:
+    """What is imported anywhere. Read when it is asked for: every process of a test run imports this module."""
+    return [each for path in files(*RANKS) for each in imports(path)]
 
 
 def is_private(name: str) -> bool:
@@ -93,12 +98,12 @@ def listed(found: object) -> str:
 
 
 def test_there_is_something_to_read() -> None:
-    assert {each.importer for each in ALL} == set(RANKS)
-    assert len(ALL) > 500
+    assert {each.importer for each in all_imports()} == set(RANKS)
+    assert len(all_imports()) > 500
 
 
 def test_imports_go_one_way() -> None:
-    leftwards = [each for each in ALL if each.package in RANKS and RANKS[each.package] > RANKS[each.importer]]
+    leftwards = [each for each in all_imports() if each.package in RANKS and RANKS[each.package] > RANKS[each.importer]]
     assert not leftwards, listed(leftwards)
 
 
@@ -106,7 +111,7 @@ def test_nothing_private_is_imported() -> None:
     """Neither from another folder nor from the file next door."""
     private = [
         each
-        for each in ALL
+        for each in all_imports()
         if each.package in RANKS and any(is_private(part) for part in (*each.module.split("."), each.name or ""))
     ]
     unforeseen = [each for each in private if str(each.path) not in PRIVATE_EXCEPTIONS]
@@ -133,7 +138,7 @@ def test_nothing_private_of_another_module_is_reached_for() -> None:
 def test_only_the_server_knows_third_parties() -> None:
     foreign = [
         each
-        for each in ALL
+        for each in all_imports()
         if each.importer not in ("server", "tests")
         and each.package not in sys.stdlib_module_names
         and each.package not in RANKS
@@ -146,7 +151,7 @@ def test_what_the_product_imports_is_what_it_declares() -> None:
     """A package that only happens to be installed is missing elsewhere."""
     declared = (ROOT / "pyproject.toml").read_text().lower()
     names = {"PIL": "pillow", "pillow_heif": "pillow-heif", "jwt": "pyjwt", "bson": "pymongo", "gridfs": "pymongo"}
-    third = {each.package for each in ALL if each.importer != "tests"} - set(RANKS) - sys.stdlib_module_names
+    third = {each.package for each in all_imports() if each.importer != "tests"} - set(RANKS) - sys.stdlib_module_names
     missing = sorted(each for each in third if f'"{names.get(each, each)}' not in declared)
     assert not missing, missing
 

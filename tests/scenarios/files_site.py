@@ -31,6 +31,7 @@ from server.store.mongo import MongoStore
 from server.store.setup import set_up
 from server.web.blobs import blob_routes
 from server.web.slots import Slots
+from tests.support.http import http_client
 
 MAX_UPLOAD_BYTES = 20_971_520
 ANSWER_DEADLINE_S = 30.0
@@ -174,7 +175,7 @@ async def opened(mongod_uri: str, folder: Path, slots: Slots | None = None) -> A
         port: int = listener.getsockname()[1]
         async with (
             AsyncMongoClient[dict[str, Any]](mongod_uri) as client,
-            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=ANSWER_DEADLINE_S, trust_env=False) as http,
+            http_client(base_url=f"http://127.0.0.1:{port}", timeout=ANSWER_DEADLINE_S) as http,
         ):
             store = MongoStore(client, name)
             await set_up(store.database)

@@ -16,6 +16,7 @@ from server.ids import ALPHABET, CAPABILITY_BITS, capability_id
 from server.registry import Function
 from tests.scenarios.stock import give, one, put, result_of
 from tests.scenarios.test_authorisation import TABLE
+from tests.support.http import http_client
 from tests.support.live import DEADLINE_S, Value, world_client
 from tests.support.pictures import jpeg
 from tests.support.raw import raw_socket
@@ -76,7 +77,7 @@ class Attacker:
 
 @pytest.fixture(params=["member", "admin"])
 async def attacker(place: World, request: pytest.FixtureRequest) -> AsyncIterator[Attacker]:
-    async with httpx.AsyncClient(base_url=place.url, timeout=DEADLINE_S, trust_env=False) as http:
+    async with http_client(base_url=place.url, timeout=DEADLINE_S) as http:
         yield Attacker(http, request.param)
 
 
@@ -173,7 +174,7 @@ TRICKS = (
 
 async def test_no_spelling_reaches_what_is_not_published(place: World, caplog: pytest.LogCaptureFixture) -> None:
     reachable = {each.path for each in published()}
-    async with httpx.AsyncClient(base_url=place.url, timeout=DEADLINE_S, trust_env=False) as http:
+    async with http_client(base_url=place.url, timeout=DEADLINE_S) as http:
         token = await place.token("an admin", admin=True)
         for path in TRICKS:
             assert path not in reachable

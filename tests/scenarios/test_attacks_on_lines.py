@@ -11,7 +11,6 @@ import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-import httpx
 import msgspec
 import pytest
 from starlette.routing import Route
@@ -22,6 +21,7 @@ from server.runtime import open_identity
 from server.web import bodies, lines
 from server.web.origins import Origins
 from tests.scenarios.stock import paged
+from tests.support.http import http_client
 from tests.support.live import DEADLINE_S
 from tests.support.raw import raw_socket
 from tests.support.world import World
@@ -134,7 +134,7 @@ async def test_what_is_inflated_is_bounded(town: World) -> None:
         writer.write(b"\xc1\xff" + len(packed).to_bytes(8, "big") + bytes(4) + packed)  # masked with nothing
         assert (TOO_BIG).to_bytes(2, "big") in await reader.read()
     bomb = gzip.compress(b" " * (64 << 20) + json.dumps({"path": "images:getPublicGallery", "args": paged()}).encode())
-    async with httpx.AsyncClient(base_url=town.url, timeout=DEADLINE_S, trust_env=False) as http:
+    async with http_client(base_url=town.url, timeout=DEADLINE_S) as http:
         reply = await http.post("/api/query", content=bomb, headers={"Content-Encoding": "gzip"})
         assert (reply.status_code, reply.json()["code"]) == (400, "BadRequest")
 
@@ -143,7 +143,7 @@ async def test_what_is_inflated_is_bounded(town: World) -> None:
 
 
 async def test_no_answer_carries_a_header_of_the_askers(town: World) -> None:
-    async with httpx.AsyncClient(base_url=town.url, timeout=DEADLINE_S, trust_env=False) as http:
+    async with http_client(base_url=town.url, timeout=DEADLINE_S) as http:
         for method, address in (
             ("POST", "/api/storage/upload?token=x%0d%0aX-Evil:%201"),
             ("GET", "/api/storage/0123456789abcdefghjkmnpqrstvwxyz%0d%0aX-Evil:%201"),
@@ -196,7 +196,7 @@ def logged(formatter: logging.Formatter) -> Iterator[io.StringIO]:
 async def test_nobody_writes_lines_into_our_log(town: World, formatter: logging.Formatter) -> None:
     evil = {"type": EVIL, "requestId": 0, "udfPath": EVIL, "args": [{EVIL: EVIL}]}
     with logged(formatter) as written:
-        async with httpx.AsyncClient(base_url=town.url, timeout=DEADLINE_S, trust_env=False) as http:
+        async with http_client(base_url=town.url, timeout=DEADLINE_S) as http:
             for headers in (
                 {"Authorization": "Bearer \x9b31m.\x85.\x7f"},
                 {"User-Agent": "\x9b31m", "Content-Type": "\x85"},

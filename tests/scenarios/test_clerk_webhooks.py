@@ -29,6 +29,7 @@ from tests.scenarios.test_leaving import (
     statuses,
 )
 from tests.support import pictures
+from tests.support.http import http_client
 from tests.support.live import DEADLINE_S, Value, world_client
 from tests.support.webhooks import Sender, new_id
 from tests.support.world import World, open_world
@@ -39,7 +40,7 @@ VERIFIED = {"status": "verified", "strategy": "email_code"}
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(timeout=DEADLINE_S, trust_env=False) as client:
+    async with http_client(timeout=DEADLINE_S) as client:
         yield client
 
 

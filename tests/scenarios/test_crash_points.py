@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from pymongo import AsyncMongoClient
 from starlette.requests import Request
@@ -22,6 +21,7 @@ from server.store.mongo import MongoStore
 from tests.scenarios.torture_audit import stored, swept
 from tests.support import pictures
 from tests.support.gemini import GeminiSite, finished, gemini_site, stalls
+from tests.support.http import http_client
 from tests.support.processes import DEADLINE_S, Deployment, Fields, Person, Running, open_deployment
 
 TRIAL_CREDITS = 10
@@ -107,7 +107,7 @@ class Studio:
 async def studio(mongod_uri: str, tmp_path: Path) -> AsyncIterator[Studio]:
     """A studio that is open and has no worker yet."""
     async with (
-        httpx.AsyncClient(timeout=DEADLINE_S) as http,
+        http_client(timeout=DEADLINE_S) as http,
         gemini_site() as site,
         open_deployment(mongod_uri, tmp_path, http) as deployment,
     ):

@@ -8,14 +8,13 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 
-import httpx
-
 from schema.images import Image
 from schema.users import User
 from schema.values import seconds
 from server import roles
 from server.functions.users import FREE_TRIAL
 from tests.scenarios.stock import change, give, member, now, paged, put, result_of
+from tests.support.http import http_client
 from tests.support.mirror import mirror
 from tests.support.world import World
 
@@ -29,7 +28,7 @@ LINK = "images:getImageById"
 
 async def executions(world: World) -> int:
     """How many queries were run, as operators read it."""
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         text = (await http.get(f"{world.url}/metrics")).raise_for_status().text
     (line,) = [each for each in text.splitlines() if each.startswith("anime_query_executions_total ")]
     return int(line.split()[1])

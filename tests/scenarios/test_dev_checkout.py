@@ -15,6 +15,7 @@ from server.config import read_settings
 from server.runtime import open_identity
 from tests.scenarios.conftest import Meet
 from tests.scenarios.stock import found, paged
+from tests.support.http import http_client
 from tests.support.live import LiveClient, Screen, Value
 from tests.support.world import World
 
@@ -161,7 +162,7 @@ async def test_another_site_cannot_press_the_buttons(meet: Meet) -> None:
 
 
 async def test_an_unknown_checkout_is_a_calm_page(town: World) -> None:
-    async with httpx.AsyncClient(base_url=town.url, trust_env=False) as http:
+    async with http_client(base_url=town.url) as http:
         for reply in (
             await http.get("/dev/checkout/polar_c_unknown"),
             await http.post("/dev/checkout/polar_c_unknown/pay"),

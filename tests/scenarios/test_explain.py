@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
-import httpx
 import pytest
 
 from schema.values import Millis
@@ -17,6 +16,7 @@ from server.auth.grants import EXPLAIN_LIFETIME_MS, Grants
 from server.web.explain import NotTold, Remembered, ask
 from subscriptions.client import ClientMachine
 from tests.scenarios.stock import paged, put, result_of
+from tests.support.http import http_client
 from tests.support.live import world_client
 from tests.support.processes import DEADLINE_S, INHERITED, ROOT, line, running
 from tests.support.world import World, free_port
@@ -80,7 +80,7 @@ async def test_without_a_server_it_evaluates_by_itself(tmp_path: Path) -> None:
 
 async def told(world: World, path: str) -> Remembered:
     """What the world's server remembers, asked as the command asks."""
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         return await ask(http, world.url, path, world.runtime.grants.explain_permit(path, now(world)))
 
 
@@ -133,7 +133,7 @@ async def test_an_answer_of_ones_own_names_its_owner(world: World) -> None:
 )
 async def test_nobody_else_is_told(town: World, forged: Forge) -> None:
     header = forged(town.runtime.grants, now(town))
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         reply = await http.get(
             f"{town.url}/api/explain",
             params={"function": WALL},
@@ -145,14 +145,14 @@ async def test_nobody_else_is_told(town: World, forged: Forge) -> None:
 async def test_an_administrators_token_is_no_permit(town: World) -> None:
     """Who may moderate may not see whom every function was run for."""
     headers = {"authorization": f"Bearer {await town.token('explaining admin', admin=True)}"}
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         reply = await http.get(f"{town.url}/api/explain", params={"function": WALL}, headers=headers)
     assert reply.status_code == 403
 
 
 async def test_who_asks_the_wrong_server_is_told_so(town: World) -> None:
     permit = Grants(bytes(32)).explain_permit(WALL, now(town))
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         with pytest.raises(NotTold, match="works on another database"):
             await ask(http, town.url, WALL, permit)
         with pytest.raises(NotTold, match="is not this product"):

@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from pymongo import AsyncMongoClient
 from pymongo.errors import ConnectionFailure
@@ -24,6 +23,7 @@ from server.store.tail import MAX_HELD_EVENTS
 from subscriptions.log import MAX_COMMITS
 from tests.scenarios.faulty_functions import MANY, UNLUCKY, door, faulty
 from tests.scenarios.stock import commit, now
+from tests.support.http import http_client
 from tests.support.live import DEADLINE_S, LiveClient, Refusal, Screen, Value, world_client
 from tests.support.oplog import change_what_is_too_large, forgetful_mongod, roll_the_oplog
 from tests.support.proxy import Proxy
@@ -55,7 +55,7 @@ async def set_credits(world: World, balance: int, *names: str) -> None:
 
 async def counted(world: World) -> Mapping[str, float]:
     """What operators see."""
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         text = (await http.get(f"{world.url}/metrics")).text
     return {name: float(value) for name, value in (line.split() for line in text.splitlines())}
 

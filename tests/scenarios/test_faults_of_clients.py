@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 from functools import partial
 from operator import eq
 
-import httpx
 import msgspec
 
 from tests.scenarios.faulty_functions import faulty
 from tests.scenarios.test_faults import counted, grown, set_credits
+from tests.support.http import http_client
 from tests.support.live import DEADLINE_S, LiveClient, Screen, world_client
 from tests.support.proxy import Proxy
 from tests.support.world import World, open_world
@@ -101,7 +101,7 @@ async def test_a_half_open_socket_is_noticed_by_its_silence(mongod_uri: str) -> 
 
 
 async def test_all_reconnect_at_once_and_each_answer_is_computed_once(mongod_uri: str) -> None:
-    async with opened(mongod_uri) as (world, wire), httpx.AsyncClient(trust_env=False) as http:
+    async with opened(mongod_uri) as (world, wire), http_client() as http:
         names = [f"member-{each}" for each in range(SCREENS)]
         await set_credits(world, 1, *names)
         crowd = [LiveClient(through(world, wire), None, None, http) for _ in range(CROWD)]

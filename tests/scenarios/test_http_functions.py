@@ -12,6 +12,7 @@ import pytest
 from server.web.calls import MAX_BODY_BYTES
 from tests.scenarios.conftest import Meet
 from tests.scenarios.stock import ids, paged, put, result_of
+from tests.support.http import http_client
 from tests.support.live import DEADLINE_S, Value
 from tests.support.world import World, open_world
 
@@ -23,7 +24,7 @@ TIMESTAMP = re.compile(r"^[A-Za-z0-9+/]{11}=$")
 
 @pytest.fixture(scope="module")
 async def http(town: World) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=town.url, timeout=DEADLINE_S, trust_env=False) as client:
+    async with http_client(base_url=town.url, timeout=DEADLINE_S) as client:
         yield client
 
 
@@ -212,7 +213,7 @@ async def test_pages_elsewhere_may_call_where_everybody_may(http: httpx.AsyncCli
 async def test_pages_elsewhere_may_not_call_where_they_are_not_named(mongod_uri: str) -> None:
     async with (
         open_world(mongod_uri, ALLOWED_ORIGINS=PAGE_ORIGIN) as strict,
-        httpx.AsyncClient(base_url=strict.url, timeout=DEADLINE_S, trust_env=False) as http,
+        http_client(base_url=strict.url, timeout=DEADLINE_S) as http,
     ):
         for origin, allowed in ((PAGE_ORIGIN, True), (strict.url, True), ("https://evil.example", False)):
             headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}

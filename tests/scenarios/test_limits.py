@@ -21,6 +21,7 @@ from server.web import socket
 from subscriptions.query_set import MAX_QUERIES
 from tests.scenarios.limited_functions import limited
 from tests.scenarios.stock import found, paged, put
+from tests.support.http import http_client
 from tests.support.live import DEADLINE_S, LiveClient, Refusal, Value, world_client
 from tests.support.pictures import jpeg
 from tests.support.raw import Message, RawSocket, raw_socket
@@ -84,7 +85,7 @@ async def plain_http(world: World, token: str = "", address: str = "") -> AsyncI
         **({"Authorization": f"Bearer {token}"} if token else {}),
         **({"X-Forwarded-For": address} if address else {}),
     }
-    async with httpx.AsyncClient(base_url=world.url, headers=headers, timeout=DEADLINE_S, trust_env=False) as client:
+    async with http_client(base_url=world.url, headers=headers, timeout=DEADLINE_S) as client:
         yield client
 
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory as Deflate
@@ -29,6 +28,7 @@ from subscriptions.fan_out import FEW_WATCHERS
 from tests.scenarios import lines_site
 from tests.scenarios.lines_site import DEADLINE_S, SMALL_BUFFER_BYTES, Watcher, noise, prose, watcher, with_board
 from tests.scenarios.stock import now, result_of
+from tests.support.http import http_client
 from tests.support.processes import line as product_line
 from tests.support.processes import open_deployment
 from tests.support.proxy import Proxy
@@ -237,7 +237,7 @@ def _is_past(machine: ClientMachine, ts: Timestamp) -> bool:
 
 
 async def test_a_server_with_stopped_readers_ends(mongod_uri: str, tmp_path: Path) -> None:
-    async with httpx.AsyncClient() as http, open_deployment(mongod_uri, tmp_path, http) as deployment:
+    async with http_client() as http, open_deployment(mongod_uri, tmp_path, http) as deployment:
         images = deployment.database["images"]
         await images.insert_one(_picture(0))
         server, url = await deployment.web()

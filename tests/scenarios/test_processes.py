@@ -26,6 +26,7 @@ from server.store.embedded_child import TRANSACTION_LIFETIME_S
 from subscriptions.client import ClientMachine
 from subscriptions.events import MutationSettled
 from tests.support import pictures
+from tests.support.http import http_client
 from tests.support.processes import (
     DEADLINE_S,
     Deployment,
@@ -51,7 +52,7 @@ GENERATE = "images:uploadAndScheduleGeneration"
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
     """A patient HTTP client."""
-    async with httpx.AsyncClient(timeout=DEADLINE_S) as client:
+    async with http_client(timeout=DEADLINE_S) as client:
         yield client
 
 

@@ -7,12 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import httpx
-
 from tests.scenarios.conftest import Meet
 from tests.scenarios.stock import paged
 from tests.scenarios.test_credits import check_books
 from tests.support import pictures
+from tests.support.http import http_client
 from tests.support.processes import running
 from tests.support.world import World, free_port, fresh_database
 
@@ -80,7 +79,7 @@ async def test_memory_does_not_grow_with_what_arrives(mongod_uri: str, tmp_path:
     }  # fmt: skip
     async with (
         running("web", **variables) as web,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S, trust_env=False) as http,
+        http_client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S) as http,
     ):
         await web.says("serving")
         reply = await http.post("/dev/token", json={"subject": "ana"})

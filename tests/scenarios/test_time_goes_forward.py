@@ -19,6 +19,7 @@ from msgspec import Raw
 
 from subscriptions.client import ClientMachine
 from subscriptions.events import Advanced, MutationSettled
+from tests.support.http import http_client
 from tests.support.processes import DEADLINE_S, Deployment, Line, line, open_deployment, running
 from tests.support.proxy import Proxy
 from tests.support.world import free_port
@@ -32,7 +33,7 @@ ALL = {"paginationOpts": {"numItems": 1_000, "cursor": None}}
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
     """A patient HTTP client."""
-    async with httpx.AsyncClient(timeout=DEADLINE_S, trust_env=False) as client:
+    async with http_client(timeout=DEADLINE_S) as client:
         yield client
 
 

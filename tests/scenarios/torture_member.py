@@ -25,6 +25,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMes
 from subscriptions.client import ClientMachine
 from subscriptions.errors import RemoteProtocolError
 from subscriptions.events import AuthRejected, ClientEvent, Fatal, MutationSettled, Trouble
+from tests.support.http import http_client
 from tests.support.pictures import jpeg
 
 Value: TypeAlias = Any
@@ -173,7 +174,7 @@ class Member:
     async def act(self, enough: asyncio.Event) -> None:
         """Do this and that until it is enough."""
         actions = (self.upload, self.delete, self.retry, self.feature)
-        async with httpx.AsyncClient(timeout=CONNECT_S * 3, trust_env=False) as http:
+        async with http_client(timeout=CONNECT_S * 3) as http:
             while not enough.is_set():
                 await asyncio.sleep(self.chance.uniform(*THINKING_S))
                 balance = (self.shown(self.credits) or {"credits": 0})["credits"]

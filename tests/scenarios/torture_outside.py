@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from tests.support.gemini import GeminiSite, Scenario, cuts, finished, stalls, told
+from tests.support.http import http_client
 from tests.support.webhooks import sign
 
 PACK, PRICE_CENTS = 8, 500
@@ -45,7 +46,7 @@ class Bank:
 
     def __init__(self, urls: Sequence[str], secret: str, chance: random.Random) -> None:
         self._urls, self._secret, self._chance = urls, secret, chance
-        self._http = httpx.AsyncClient(timeout=DELIVERY_S, trust_env=False)
+        self._http = http_client(timeout=DELIVERY_S)
         self.sales: list[Sale] = []
         self.repeated = self.failed = 0
 

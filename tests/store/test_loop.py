@@ -22,6 +22,7 @@ from schema.system import Job
 from schema.values import Timestamp, minutes, seconds
 from schema.writer import Writer
 from server.database import Database
+from server.store.mongo import MongoStore
 from tests.support.feed import TailFeed
 from tests.support.workshop import Craft, Workshop, open_workshop, soon
 
@@ -33,9 +34,9 @@ STEADY = JobSpec("draw", max_attempts=2, lease=minutes(10))
 
 
 @pytest.fixture
-async def shop(mongod_uri: str) -> AsyncIterator[Workshop]:
-    """A fresh database."""
-    async with open_workshop(mongod_uri) as workshop:
+async def shop(premises: MongoStore) -> AsyncIterator[Workshop]:
+    """An empty database."""
+    async with open_workshop(premises) as workshop:
         yield workshop
 
 

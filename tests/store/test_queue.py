@@ -16,6 +16,7 @@ from schema.readset import Touch, WriteSet, overlap
 from schema.system import Job, JobState
 from schema.values import Id, Millis, seconds
 from schema.writer import Writer
+from server.store.mongo import MongoStore
 from tests.support.workshop import START_MS as NOW
 from tests.support.workshop import Workshop, open_workshop
 
@@ -26,9 +27,9 @@ LEASE = SPEC.lease
 
 
 @pytest.fixture
-async def shop(mongod_uri: str) -> AsyncIterator[Workshop]:
-    """A fresh database."""
-    async with open_workshop(mongod_uri) as workshop:
+async def shop(premises: MongoStore) -> AsyncIterator[Workshop]:
+    """An empty database."""
+    async with open_workshop(premises) as workshop:
         yield workshop
 
 

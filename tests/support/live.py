@@ -31,6 +31,7 @@ from subscriptions.events import (
     Trouble,
 )
 from subscriptions.version import StateVersion
+from tests.support.http import http_client
 from tests.support.pictures import jpeg
 from tests.support.world import World
 
@@ -270,7 +271,7 @@ async def world_client(
     """A connected person: a visitor without a subject, an administrator with `admin`."""
     if subject is not None and token is None:
         token = await world.token(subject, admin=admin)
-    async with httpx.AsyncClient(timeout=DEADLINE_S, trust_env=False) as http:
+    async with http_client(timeout=DEADLINE_S) as http:
         client = LiveClient(world, subject, token, http)
         await client.connect()
         try:

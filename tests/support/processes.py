@@ -24,10 +24,12 @@ from websockets.asyncio.client import ClientConnection, connect
 from server.dev.issuer import DevIssuer
 from server.store.setup import set_up
 from subscriptions.client import ClientMachine
-from tests.support.world import free_port, fresh_database
+from tests.support.world import free_port, fresh_database, give_key
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 90.0
+LEASE_S = 4
+"""Of a drawing, in tests: when a worker is killed, its drawings are taken up so much later."""
 PUBLIC_URL = "http://anime.test"
 INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH")
 Fields = dict[str, Any]
@@ -192,8 +194,10 @@ class Deployment:
     ) -> None:
         self.variables = {
             "MONGODB_URI": uri, "DATA_DIR": str(folder), "APP_ENV": "development", "PUBLIC_URL": PUBLIC_URL,
+            "GENERATION_LEASE_S": str(LEASE_S),
         }  # fmt: skip
         self._http, self._stack = http, stack
+        give_key(folder)
         self._issuer = DevIssuer.open(f"{PUBLIC_URL}/dev", folder)
         self.client, self.database = client, client.get_default_database()
 

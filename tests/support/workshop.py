@@ -1,4 +1,4 @@
-"""A workshop: a fresh database with a feed, a clock to move, workers to hire, and a kind of work that keeps a journal.
+"""A workshop: an empty database with a feed, a clock to move, workers to hire, and a kind of work that keeps a journal.
 
 Invariant: the journal is written by the runner's own hooks inside the loop's transactions, so it holds what was
 committed.
@@ -99,7 +99,7 @@ async def soon(wanted: Awaitable[T]) -> T:
 
 
 class Workshop:
-    """Everything a test of the queue or the loop needs, around one fresh database."""
+    """Everything a test of the queue or the loop needs, around one empty database."""
 
     def __init__(self, database: Database, feed: TailFeed) -> None:
         self.database, self.feed, self.clock = database, feed, feed.clock
@@ -171,13 +171,19 @@ class Workshop:
 
 
 @asynccontextmanager
-async def open_workshop(uri: str) -> AsyncIterator[Workshop]:
+async def open_premises(uri: str) -> AsyncIterator[MongoStore]:
+    """A database for one workshop after the other: making its tables takes longer than most stories that are told in it."""
+    async with AsyncMongoClient[dict[str, Any]](uri) as client:
+        store = MongoStore(client, f"jobs_{uuid4().hex[:12]}")
+        await set_up(store.database)
+        yield store
+        await client.drop_database(store.database.name)
+
+
+@asynccontextmanager
+async def open_workshop(store: MongoStore) -> AsyncIterator[Workshop]:
     """A workshop that is gone without a trace afterwards."""
-    name = f"jobs_{uuid4().hex[:12]}"
-    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(uri)
     clock = MovableClock(START_MS)
-    store = MongoStore(client, name)
-    await set_up(store.database)
     database = Database(store, SignedCursors(bytes(32)), clock)
     feed = TailFeed(database, clock, await store.newest())
     following = asyncio.create_task(feed.run(), name="feed")
@@ -191,5 +197,5 @@ async def open_workshop(uri: str) -> AsyncIterator[Workshop]:
             while not following.done():  # a cancellation may be dropped below: see jobs/cancellation.py
                 following.cancel()
                 await asyncio.wait([following], timeout=FEED_GRACE_S)
-            await client.drop_database(name)
-            await client.close()
+            for name in await store.database.list_collection_names():
+                await store.database[name].delete_many({})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import secrets
 import socket
@@ -9,14 +10,16 @@ import tempfile
 import urllib.parse
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
-import httpx
 from pymongo import AsyncMongoClient
 
 from server.config import Settings, read_settings
+from server.dev.issuer import KEY_FILE, DevIssuer
 from server.processes import listening, serving, working
 from server.registry import Registry
 from server.runtime import Runtime, open_runtime
+from tests.support.http import http_client
 
 
 class World:
@@ -35,7 +38,7 @@ class World:
 
     async def token(self, subject: str, *, admin: bool = False) -> str:
         """A development token, from the real issuer over HTTP."""
-        async with httpx.AsyncClient() as http:
+        async with http_client() as http:
             reply = await http.post(f"{self.url}/dev/token", content=json.dumps({"subject": subject, "admin": admin}))
             token: str = reply.raise_for_status().json()["token"]
             return token
@@ -55,6 +58,18 @@ def fresh_database(uri: str) -> str:
     return parts._replace(path=f"/test_{secrets.token_hex(6)}").geturl()
 
 
+def give_key(folder: Path) -> None:
+    """Put a key where the development issuer looks for its own: making one takes longer than opening a product."""
+    (folder / KEY_FILE).write_bytes(_key())
+
+
+@functools.cache
+def _key() -> bytes:
+    with tempfile.TemporaryDirectory(prefix="anime-key-") as folder:
+        DevIssuer.open("", Path(folder))
+        return (Path(folder) / KEY_FILE).read_bytes()
+
+
 @asynccontextmanager
 async def open_world(mongod_uri: str, *, registry: Registry | None = None, **variables: str) -> AsyncIterator[World]:
     """Start a product on a free port. `variables` are the contract's, for example `MAX_UPLOAD_BYTES="100000"`.
@@ -62,6 +77,7 @@ async def open_world(mongod_uri: str, *, registry: Registry | None = None, **var
     `registry` replaces the product's functions.
     """
     with tempfile.TemporaryDirectory(prefix="anime-world-") as folder:
+        give_key(Path(folder))
         env = {"MONGODB_URI": fresh_database(mongod_uri), "PORT": str(free_port()), "DATA_DIR": folder, **variables}
         settings = read_settings(env, default_environment="development")
         async with (

@@ -7,9 +7,9 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 
-import httpx
 import pytest
 
+from tests.support.http import http_client
 from tests.support.proxy import Proxy
 from tests.support.world import World, open_world
 from tests.wire import playground
@@ -21,7 +21,7 @@ Teller = Callable[..., AbstractAsyncContextManager[Story]]
 
 async def write_notes(world: World, subject: str, *texts: str) -> None:
     """Write notes beside the story, over HTTP."""
-    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {await world.token(subject)}"}) as http:
+    async with http_client(headers={"Authorization": f"Bearer {await world.token(subject)}"}) as http:
         for text in texts:
             body = {"path": "playground:note", "args": {"text": text}}
             reply = await http.post(f"{world.url}/api/mutation", json=body)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-import httpx
 import pytest
 
+from tests.support.http import http_client
 from tests.support.live import Value
 from tests.support.world import World
 
@@ -17,7 +17,7 @@ WRONG = {"path": "playground:half", "args": {"of": INT64}}
 
 async def called(world: World, **body: Value) -> tuple[Value, str]:
     """What a query says: as JSON is read, and as it is written."""
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         reply = await http.post(f"{world.url}/api/query", json=body)
         assert reply.status_code == 200, reply.text
         return json.loads(reply.text), reply.text

@@ -27,6 +27,7 @@ def test_nothing_needs_to_be_set_for_development() -> None:
         max_upload_bytes=20_971_520,
         generation_concurrency=4,
         generation_timeout_s=120.0,
+        generation_lease_s=10.0,
         log_format="console",
         log_level="info",
     )
@@ -38,7 +39,7 @@ def test_an_empty_variable_is_one_that_is_not_set() -> None:
         "APP_ENV", "HOST", "PORT", "PUBLIC_URL", "DATA_DIR", "MONGODB_URI", "CLERK_JWT_ISSUER_DOMAIN", "ADMIN_USER_IDS",
         "ALLOWED_ORIGINS", "MAX_UPLOAD_BYTES", "GENERATION_CONCURRENCY", "GENERATION_TIMEOUT_S", "LOG_FORMAT", "LOG_LEVEL",
         "CLERK_WEBHOOK_SECRET", "CLERK_AUTHORIZED_PARTIES", "POLAR_ACCESS_TOKEN", "POLAR_PRODUCT_ID", "POLAR_WEBHOOK_SECRET",
-        "POLAR_ENV", "POLAR_BASE_URL",
+        "POLAR_ENV", "POLAR_BASE_URL", "GENERATION_LEASE_S",
     )  # fmt: skip
     assert read_settings(dict.fromkeys(names, ""), default_environment="development") == settings()
 
@@ -62,6 +63,7 @@ def test_what_is_set_is_read() -> None:
         MAX_UPLOAD_BYTES="100000",
         GENERATION_CONCURRENCY="8",
         GENERATION_TIMEOUT_S="30",
+        GENERATION_LEASE_S="20",
         LOG_FORMAT="JSON",
         LOG_LEVEL="Debug",
     )
@@ -84,6 +86,7 @@ def test_what_is_set_is_read() -> None:
         max_upload_bytes=100_000,
         generation_concurrency=8,
         generation_timeout_s=30.0,
+        generation_lease_s=20.0,
         log_format="json",
         log_level="debug",
     )
@@ -147,6 +150,7 @@ def test_what_production_lacks_is_named(missing: str) -> None:
         ("MAX_UPLOAD_BYTES", "1"),
         ("GENERATION_CONCURRENCY", "0"),
         ("GENERATION_TIMEOUT_S", "forever"),
+        ("GENERATION_LEASE_S", "0"),
         ("LOG_FORMAT", "xml"),
         ("LOG_LEVEL", "loud"),
         ("APP_ENV", "staging"),

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from server.auth.keys import KeySet
+from tests.support.http import http_client
 from tests.unit.server.auth.issuer_site import IssuerSite, VirtualClock, issuer_site
 
 
@@ -20,7 +21,7 @@ def clock() -> VirtualClock:
 @pytest.fixture(scope="package")
 async def http() -> AsyncIterator[httpx.AsyncClient]:
     """A real HTTP client."""
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with http_client() as client:
         yield client
 
 

@@ -18,6 +18,7 @@ from server.auth.errors import TokenRefused
 from server.auth.identity import Identity, VerifiedToken
 from server.auth.keys import KeySet
 from server.dev.issuer import KEY_FILE, MAX_BODY_BYTES, DevIssuer, dev_routes
+from tests.support.http import http_client
 from tests.unit.server.auth.issuer_site import NOW, serving
 
 ISSUER = "http://127.0.0.1:8000/dev"
@@ -46,7 +47,7 @@ def issuer(tmp_path_factory: pytest.TempPathFactory) -> DevIssuer:
 @pytest.fixture(scope="module")
 async def http() -> AsyncIterator[httpx.AsyncClient]:
     """A real HTTP client."""
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with http_client() as client:
         yield client
 
 

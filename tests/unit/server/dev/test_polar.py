@@ -20,6 +20,7 @@ from server.dev.checkout import Courier, checkout_routes, money
 from server.dev.polar import MAX_BODY_BYTES, polar_routes
 from server.dev.sales import CHECKOUT_LIFETIME, MAX_SALES, DevPolar, Wanted
 from server.providers.polar_wire import Checkout, Order, Refund
+from tests.support.http import http_client
 from tests.support.live import Value
 from tests.support.webhooks import fixture
 from tests.support.world import free_port
@@ -37,7 +38,7 @@ class Shop:
         self.clock = VirtualClock()
         names = map(str, count(1))
         self.polar = DevPolar(PUBLIC_URL, self.clock, lambda: f"id{next(names)}")
-        self.http = httpx.AsyncClient(trust_env=False)
+        self.http = http_client()
         self.till = ""
 
     async def order(self, **changes: Value) -> Value:
