@@ -55,7 +55,8 @@ async def main(sockets: int = SOCKETS) -> None:
     try:
         node = await ready_node(PEERS)
     except NodeUnavailable as error:
-        print(f"Parse Server is left out: {str(error).splitlines()[0]}")
+        reason = str(error).splitlines()[0].rstrip(":.")
+        print(f"Parse Server is left out, because it cannot be installed here: {reason}.")
         return
     apart()
     turns = itertools.count(1)

@@ -84,7 +84,7 @@ class Running:
 
 
 @asynccontextmanager
-async def running(command: str, *, root: Path = ROOT, **variables: str) -> AsyncIterator[Running]:
+async def running(command: str, root: Path = ROOT, /, **variables: str) -> AsyncIterator[Running]:
     """Run the server, or a copy of it in another folder, with these variables and no others of ours."""
     env = {name: os.environ[name] for name in INHERITED if name in os.environ}
     started = Running(

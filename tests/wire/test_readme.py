@@ -74,7 +74,7 @@ async def test_the_query_of_a_newcomer(mongod_uri: str, tmp_path: Path) -> None:
     names.write_text(add_lines(names.read_text(), diff))
     port = str(free_port())
     env = {"MONGODB_URI": fresh_database(mongod_uri), "PORT": port, "DATA_DIR": str(tmp_path), "APP_ENV": "development"}
-    async with running("web", root=house, **env) as web:
+    async with running("web", house, **env) as web:
         await web.says("is serving")
         url = f"http://127.0.0.1:{port}"
         watch = written(tmp_path, "watch.py", "club:members", url)
