@@ -7,7 +7,18 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import claim, commit_to_push, fan_out, matcher, memory, mutations, owners, pictures, reconnect
+from tests.bench import (
+    claim,
+    commit_to_push,
+    fan_out,
+    matcher,
+    memory,
+    mutations,
+    owners,
+    parse,
+    pictures,
+    reconnect,
+)
 from tests.bench.product import run
 
 
@@ -20,6 +31,7 @@ def main(sockets: int = fan_out.SOCKETS) -> None:
         run(crowded.main(sockets))
     for each in (memory, reconnect):
         run(each.main(sockets // 2))
+    run(parse.main())  # with a size of its own, and only where there are Node.js and a registry
 
 
 if __name__ == "__main__":

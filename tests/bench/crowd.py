@@ -113,11 +113,21 @@ class Crowd:
 
 @asynccontextmanager
 async def crowd(
-    port: int, size: int, *, path: str = "/api/sync", openings: Sequence[str] = (), ready: int = 1, burst: int = 200
+    port: int,
+    size: int,
+    *,
+    path: str = "/api/sync",
+    openings: Sequence[str] = (),
+    ready: int = 1,
+    burst: int = 200,
+    mark: str | None = None,
 ) -> AsyncIterator[Crowd]:
-    """Sockets that have sent `openings` and got `ready` frames; `%d` in an opening is the socket's number."""
+    """Sockets that have sent `openings` and got `ready` frames; `%d` in an opening is the socket's number.
+
+    The digits after `mark` in a message stand in for its `t0`: which write it shows, where that cannot say when it was made.
+    """
     arguments = ["client", "--port", str(port), "--path", path, "--n", str(size), "--ready", str(ready)]
-    arguments += ["--burst", str(burst)]
+    arguments += ["--burst", str(burst), *(["--mark", mark] if mark else [])]
     for opening in openings:
         arguments += ["--init", opening]
     process = await asyncio.create_subprocess_exec(wsload(), *arguments, stdin=PIPE, stdout=PIPE, limit=1 << 26)

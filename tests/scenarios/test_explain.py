@@ -23,7 +23,7 @@ from tests.support.world import World, free_port
 
 WALL = "images:getPublicGallery"
 Forge = Callable[[Grants, Millis], str | None]
-README = (ROOT / "README.md").read_text()
+GUIDE = (ROOT / "docs/operations.md").read_text()
 
 
 async def command(*words: str, **variables: str) -> tuple[int, str]:
@@ -60,7 +60,7 @@ async def test_a_newcomer_asks_beside_make_run(tmp_path: Path) -> None:
         assert "because it was asked for the first time that is remembered" in said
         for label in ("asked ", "answered ", "shared by ", "runs again ", "read set: ", "server "):
             assert f"\n{label}" in said
-            assert f"\n{label}" in README, "the example shows what is printed"
+            assert f"\n{label}" in GUIDE, "the example shows what is printed"
         status, said = await command("explain", WALL, **{**where, "PORT": str(free_port())})
         assert status == 0
         assert "No server answers at" in said

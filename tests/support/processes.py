@@ -86,8 +86,8 @@ class Running:
 
 
 @asynccontextmanager
-async def running(command: str, **variables: str) -> AsyncIterator[Running]:
-    """Run the server with these variables and no others of ours."""
+async def running(command: str, root: Path = ROOT, /, **variables: str) -> AsyncIterator[Running]:
+    """Run the server, or a copy of it in another folder, with these variables and no others of ours."""
     env = {name: os.environ[name] for name in INHERITED if name in os.environ}
     started = Running(
         await asyncio.create_subprocess_exec(
@@ -95,7 +95,7 @@ async def running(command: str, **variables: str) -> AsyncIterator[Running]:
             "-m",
             "server",
             command,
-            cwd=ROOT,
+            cwd=root,
             env={**env, **variables},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

@@ -1,21 +1,30 @@
-"""The README, run: its snippets against a real product, its commands against what exists."""
+"""The README and the guides, run: their snippets against a real product, their commands and numbers against what exists."""
 
 from __future__ import annotations
 
 import asyncio
 import re
+import shutil
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from server.__main__ import COMMANDS, WITHOUT_SETTINGS
 from server.functions import published
-from tests.support.world import World
+from tests.support.processes import running
+from tests.support.world import World, free_port, fresh_database
 from tests.wire.node import HERE, ready_node
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
+GUIDES = {path: (ROOT / path).read_text() for path in ("docs/operations.md", "docs/moving-from-convex.md")}
+PAGES = {"README.md": README, **GUIDES}
+ADDRESS = "http://127.0.0.1:8000"
+HOUSE = ("schema", "subscriptions", "jobs", "server", "web")
+WITH_GEMINI = {"anime_gemini_total", "anime_gemini_paused"}
+"""Printed only where the model is Google's."""
 DEADLINE_S = 60
 
 
@@ -35,10 +44,54 @@ async def run(*command: str, cwd: Path) -> str:
     return out.decode()
 
 
+def written(folder: Path, name: str, holds: str, url: str) -> Path:
+    """The one Python snippet that holds this, as a script that calls another address."""
+    (code,) = [each for each in snippets("python") if holds in each]
+    script = folder / name
+    script.write_text(code.replace(ADDRESS, url))
+    return script
+
+
+def add_lines(text: str, diff: str) -> str:
+    """The text with a diff's lines added, each below the line that stands above it there."""
+    above = ""
+    for line in diff.splitlines():
+        if line.startswith("+"):
+            assert text.count(f"{above}\n") == 1
+            text = text.replace(f"{above}\n", f"{above}\n{line[1:]}\n")
+        above = line[1:]
+    return text
+
+
+async def test_the_query_of_a_newcomer(mongod_uri: str, tmp_path: Path) -> None:
+    """Added to a copy of the house exactly as the README says, it answers the published client, and again when it changes."""
+    house = tmp_path / "house"
+    for folder in HOUSE:
+        shutil.copytree(ROOT / folder, house / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    written(house / "server/functions", "club.py", "@query", ADDRESS)
+    (diff,) = snippets("diff")
+    names = house / "server/functions/__init__.py"
+    names.write_text(add_lines(names.read_text(), diff))
+    port = str(free_port())
+    env = {"MONGODB_URI": fresh_database(mongod_uri), "PORT": port, "DATA_DIR": str(tmp_path), "APP_ENV": "development"}
+    async with running("web", house, **env) as web:
+        await web.says("is serving")
+        url = f"http://127.0.0.1:{port}"
+        watch = written(tmp_path, "watch.py", "club:members", url)
+        watcher = await asyncio.create_subprocess_exec(sys.executable, str(watch), stdout=asyncio.subprocess.PIPE)
+        assert watcher.stdout is not None
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                assert await watcher.stdout.readline() == b"0.0\n"
+                await run(sys.executable, str(written(tmp_path, "join.py", "users:ensureUser", url)), cwd=tmp_path)
+                assert await watcher.stdout.readline() == b"1.0\n"
+        finally:
+            watcher.kill()
+            await watcher.wait()
+
+
 async def test_the_python_client(world: World, tmp_path: Path) -> None:
-    (code,) = [each for each in snippets("python") if "ConvexClient" in each]
-    story = tmp_path / "readme.py"
-    story.write_text(code.replace("http://127.0.0.1:8000", world.url))
+    story = written(tmp_path, "readme.py", "users:ensureUser", world.url)
     assert "'credits': 10.0" in await run(sys.executable, str(story), cwd=tmp_path)
 
 
@@ -46,32 +99,68 @@ async def test_the_javascript_client(world: World) -> None:
     (code,) = snippets("js")
     node = await ready_node()
     story = HERE / "readme.tmp.mjs"  # beside node_modules, where its import is looked for
-    story.write_text(code.replace("http://127.0.0.1:8000", world.url))
+    story.write_text(code.replace(ADDRESS, world.url))
     try:
         assert "credits: 10" in await run(node, str(story), cwd=HERE)
     finally:
         story.unlink()
 
 
-def test_the_query_shown_is_the_one_that_runs() -> None:
-    (shown,) = [each for each in snippets("python") if "@query" in each]
-    assert shown in (ROOT / "server/functions/gallery.py").read_text()
-    assert published().find("images:hasActiveGenerations") is not None
+async def test_every_number_is_explained(world: World) -> None:
+    """The guide lists what `/metrics` prints, and nothing else."""
+    async with httpx.AsyncClient() as http:
+        lines = (await http.get(f"{world.url}/metrics")).text.splitlines()
+    printed = {re.split(r"[ {]", line)[0] for line in lines} | WITH_GEMINI
+    rows = [line for line in GUIDES["docs/operations.md"].splitlines() if line.startswith("| `anime_")]
+    assert printed == set(re.findall(r"`(anime_\w+)`", "".join(rows)))
 
 
-@pytest.mark.parametrize("command", sorted(set(re.findall(r"python -m server (\w+)", README))))
+def test_every_function_that_a_guide_names_exists() -> None:
+    named = set(re.findall(r"`((?:admin|images|users|payments):\w+)`", "".join(GUIDES.values())))
+    assert named
+    assert [name for name in sorted(named) if published().find(name) is None] == []
+
+
+def test_every_action_that_is_explained_is_logged() -> None:
+    """The first cells of the guide's table of log lines."""
+    table = GUIDES["docs/operations.md"].partition("| action |")[2].partition("\n\n")[0]
+    named = re.findall(r"`([a-z]+\.[a-z_]+)`", "".join(row.split(" | ")[0] for row in table.splitlines()))
+    code = "".join(path.read_text() for folder in HOUSE for path in (ROOT / folder).rglob("*.py"))
+    assert named
+    assert [name for name in named if f'"{name}"' not in code] == []
+
+
+def of_all_pages(pattern: str) -> list[str]:
+    """What the pattern finds in any of them, once each."""
+    return sorted({found for page in PAGES.values() for found in re.findall(pattern, page, flags=re.MULTILINE)})
+
+
+@pytest.mark.parametrize("command", of_all_pages(r"python -m server (\w+)"))
 def test_every_command_of_the_server_exists(command: str) -> None:
     assert command in (*COMMANDS, *WITHOUT_SETTINGS)
 
 
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"(?:^|`)make (\w+)", README, flags=re.MULTILINE))))
+@pytest.mark.parametrize("target", of_all_pages(r"(?:^|`)make (\w+)"))
 def test_every_target_exists(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\((docs/[^)]+)\)", README))))
-def test_every_link_leads_somewhere(link: str) -> None:
-    assert (ROOT / link).exists()
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_somewhere(page: str) -> None:
+    """To a file, and to a heading in it where one is named."""
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", PAGES[page]) if not link.startswith("https://")]
+    assert links
+    for link in links:
+        path, _, heading = link.partition("#")
+        target = (ROOT / page).parent / path if path else ROOT / page
+        assert target.exists(), link
+        if heading:
+            headings = re.findall(r"^#+ (.*)$", target.read_text(), flags=re.MULTILINE)
+            assert heading in {re.sub(r"[^a-z0-9 -]", "", each.lower()).replace(" ", "-") for each in headings}, link
+
+
+def test_the_procfile_shown_is_the_one_that_is_there() -> None:
+    assert snippets("procfile") == [(ROOT / "Procfile").read_text()]
 
 
 def test_every_dependency_earns_its_place() -> None:
