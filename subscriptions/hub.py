@@ -35,13 +35,13 @@ C = TypeVar("C")
 C_contra = TypeVar("C_contra", contravariant=True)
 
 MAX_TIMER_S = 3_600.0
+EARLIER_S = 0.1
+"""How long an execution for an earlier moment may take before one for a later moment begins beside it."""
 MAX_EXECUTIONS = 64
 """Queries running at a time; the rest waits its turn, or a storm of reconnects would time them all out together."""
 MAX_SPENT_DEADLINES = 1_024
 """Deadlines of answers that went stale for other reasons are swept out when they outnumber the living by this much."""
 
-
-FlightKey = tuple[Question, Facets, Timestamp]
 
 _NOTHING = Value(Raw(b"null"), b"")
 
@@ -77,7 +77,7 @@ class Hub(Generic[C]):
         self._evaluate, self._clock = evaluate, clock
         self.cohorts = Cohorts(self.watch, self.unwatch)
         self.fan_outs = FanOuts(self._successor, self._arrived, self.cohorts)
-        self._flights: dict[FlightKey, asyncio.Task[Answer]] = {}
+        self._flights: dict[tuple[Question, Facets], dict[Timestamp, asyncio.Task[Answer]]] = {}
         self._slots = asyncio.Semaphore(MAX_EXECUTIONS)
         self._looked_at: dict[str, frozenset[str]] = {}
         self._deadlines: list[tuple[Millis, int, Answer]] = []
@@ -153,26 +153,38 @@ class Hub(Generic[C]):
     async def answer(self, question: Question, caller: C, ts: Timestamp) -> Answer:
         """What the query returns for this caller at `ts`: a valid answer that is there already, or one execution for all.
 
+        An execution for an earlier moment that is under way is waited for first: most likely its answer still holds. So a crowd
+        that comes back while the position moves has one execution of each, not one for each position.
         Raises `SnapshotGone` and `StoreUnavailable`.
         """
+        may_wait = True
         while True:
             found = self.answers.find(question, caller, ts)
             if found is not None:
                 return found
             # Until a run has shown what the function looks at, everybody is taken to see the same.
             facets = self.answers.facets(caller, self._looked_at.get(question.path, frozenset()))
-            key = (question, facets, ts)
-            flight = self._flights.get(key)
-            if flight is None:
-                flight = asyncio.create_task(self._run(question, caller, ts), name=f"evaluate {question.path}")
-                self._flights[key] = flight
-                flight.add_done_callback(partial(self._landed, key))
-            answer = await asyncio.shield(flight)
+            flights = self._flights.get((question, facets), {})
+            earlier = max((each for each in flights if each < ts), default=None)
+            if may_wait and earlier is not None and ts not in flights:
+                may_wait = False  # once: an answer that changes all the time could make us wait for ever
+                await asyncio.wait((flights[earlier],), timeout=EARLIER_S)
+                continue
+            answer = await asyncio.shield(flights.get(ts) or self._take_off(question, facets, caller, ts))
             if self.answers.fits(answer, caller) and not answer.expired:
                 return answer
 
-    def _landed(self, key: FlightKey, flight: asyncio.Task[Answer]) -> None:
-        del self._flights[key]
+    def _take_off(self, question: Question, facets: Facets, caller: C, ts: Timestamp) -> asyncio.Task[Answer]:
+        flight = asyncio.create_task(self._run(question, caller, ts), name=f"evaluate {question.path}")
+        self._flights.setdefault((question, facets), {})[ts] = flight
+        flight.add_done_callback(partial(self._landed, (question, facets), ts))
+        return flight
+
+    def _landed(self, asked: tuple[Question, Facets], ts: Timestamp, flight: asyncio.Task[Answer]) -> None:
+        flights = self._flights[asked]
+        del flights[ts]
+        if not flights:
+            del self._flights[asked]
         if not flight.cancelled():
             flight.exception()  # whoever still waits for it gets it; when nobody does, it is of no interest
 
@@ -262,7 +274,7 @@ class Hub(Generic[C]):
         if self._timer is not None:
             self._timer.cancel()
         await self.fan_outs.close()
-        flights = list(self._flights.values())
+        flights = [each for flights in self._flights.values() for each in flights.values()]
         for flight in flights:
             flight.cancel()
         await asyncio.gather(*flights, return_exceptions=True)
