@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Raw
 
 from schema.errors import SnapshotGone, StoreUnavailable
-from schema.readset import Commit, ReadSet, WriteSet, overlap
+from schema.readset import Commit, ReadSet, WriteSet
 from schema.tables import EVERYTHING
 from schema.values import Millis, Timestamp
 from subscriptions.alarms import Alarms
@@ -35,7 +35,7 @@ C = TypeVar("C")
 C_contra = TypeVar("C_contra", contravariant=True)
 
 MAX_TIMER_S = 3_600.0
-EARLIER_S = 0.1
+EARLIER_S = 1.0
 """How long an execution for an earlier moment may take before one for a later moment begins beside it."""
 MAX_EXECUTIONS = 64
 """Queries running at a time; the rest waits its turn, or a storm of reconnects would time them all out together."""
@@ -207,10 +207,9 @@ class Hub(Generic[C]):
     def _hold_against(self, answer: Answer) -> None:
         """Find the first commit since the answer that is in the log already and meets it. Raises `SnapshotGone`."""
         try:
-            commits = self.log.since(answer.ts)
+            commit = self.log.first_meeting(answer.reads, answer.ts)
         except LogGap as gap:
             raise SnapshotGone(str(gap)) from gap
-        commit = next((each for each in commits if overlap(answer.reads, each.writes)), None)
         if commit is not None:
             answer.stale_at = commit.ts
             answer.run.end("commit", commit.ts, commit.writes, 0)

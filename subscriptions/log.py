@@ -6,13 +6,14 @@ below the floor has been let go of, because the window is bounded or because his
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from operator import attrgetter
 
-from schema.readset import Commit
+from schema.readset import Commit, ReadSet
 from schema.values import Timestamp
 from subscriptions.errors import LogGap
+from subscriptions.touches import Touches
 
 MAX_COMMITS = 10_000
 
@@ -22,12 +23,13 @@ _TS = attrgetter("ts")
 class Log:
     """A bounded window of commits. Only appending moves it; who waits for that is not its business."""
 
-    __slots__ = ("_commits", "_floor", "_max_commits", "_position")
+    __slots__ = ("_commits", "_floor", "_max_commits", "_position", "_touches")
 
     def __init__(self, start: Timestamp, max_commits: int = MAX_COMMITS) -> None:
         if max_commits < 1:
             raise ValueError("a log holds at least one commit")
         self._commits: list[Commit] = []
+        self._touches = Touches()
         self._max_commits = max_commits
         self._floor = self._position = start
 
@@ -48,10 +50,14 @@ class Log:
                 raise ValueError(f"a commit at {commit.ts} cannot follow {newest} in a log that ends at {position}")
             newest = commit.ts
         self._commits.extend(commits)
+        for commit in commits:
+            self._touches.add(commit)
         self._position = position
         excess = len(self._commits) - self._max_commits
         if excess > 0:
             self._floor = self._commits[excess - 1].ts
+            for commit in self._commits[:excess]:
+                self._touches.drop(commit)
             del self._commits[:excess]
 
     def since(self, ts: Timestamp) -> Sequence[Commit]:
@@ -62,10 +68,18 @@ class Log:
             return ()
         return self._commits[bisect_right(self._commits, ts, key=_TS) :]
 
+    def first_meeting(self, reads: ReadSet, ts: Timestamp) -> Commit | None:
+        """The first commit above `ts` that meets what was read. Raises `LogGap` when it may have been let go of."""
+        if ts < self._floor:
+            raise LogGap(ts, self._floor)
+        met_at = self._touches.first_since(ts, reads)
+        return None if met_at is None else self._commits[bisect_left(self._commits, met_at, key=_TS)]
+
     def gap(self, position: Timestamp) -> None:
         """Declare that commits up to `position` may be missing; from now on only `since(position)` and above answer."""
         self._check_forward(position)
         self._commits.clear()
+        self._touches.clear()
         self._floor = self._position = position
 
     def _check_forward(self, position: Timestamp) -> None:

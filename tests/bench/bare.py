@@ -16,7 +16,7 @@ import msgspec
 import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from server.processes import BACKLOG
 from server.web.live import LiveProtocol
@@ -50,12 +50,8 @@ async def bare_server() -> AsyncIterator[Bare]:
 async def endpoint(websocket: WebSocket) -> None:
     """Answer what comes, whatever it is."""
     await websocket.accept()
-    try:
-        while True:
-            await websocket.receive_text()
-            await websocket.send_text(ANSWER)
-    except WebSocketDisconnect:
-        return
+    while (await websocket.receive())["type"] != "websocket.disconnect":  # a text comes as the bytes that it is
+        await websocket.send_text(ANSWER)
 
 
 class Server(uvicorn.Server):
