@@ -14,6 +14,8 @@ export default defineConfig({
     assetsDir: "assets",
     // Fonts and pictures stay files of their own: the page's policy allows no other address for fonts.
     assetsInlineLimit: 0,
+    // `light-dark()` has to reach the browser as it is: rewritten, a dark part of a light page would stay light.
+    cssTarget: ["chrome123", "firefox120", "safari17.5"],
     modulePreload: { polyfill: false },
     rolldownOptions: {
       output: {

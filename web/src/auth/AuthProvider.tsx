@@ -2,6 +2,7 @@ import { type ConvexReactClient, ConvexProviderWithAuth } from "convex/react";
 import { type ReactNode, useEffect, useMemo, useState } from "react";
 import { readConfig, type SiteConfig } from "../app/config";
 import { useClerkSession } from "./clerk";
+import { keepToken } from "./lastToken";
 import { useDevelopmentSession } from "./development";
 import { type Session, SessionContext, useSession } from "./session";
 
@@ -44,7 +45,11 @@ function WithDevelopment({ children }: { children: ReactNode }) {
 function useConvexIdentity() {
   const { isLoading, isSignedIn, fetchToken } = useSession();
   return useMemo(
-    () => ({ isLoading, isAuthenticated: isSignedIn, fetchAccessToken: fetchToken }),
+    () => ({
+      isLoading,
+      isAuthenticated: isSignedIn,
+      fetchAccessToken: async (options: { forceRefreshToken: boolean }) => keepToken(await fetchToken(options)),
+    }),
     [isLoading, isSignedIn, fetchToken],
   );
 }
