@@ -15,7 +15,7 @@ export function Shell({ children, corner }: { children: ReactNode; /** Beside th
   return (
     <>
       <a className="skip" href="#main">Skip to the content</a>
-      <header className="head">
+      <header className="head" data-member={isSignedIn}>
         <a className="head-mark" href="/" aria-label="Anime Leak, home"><Wordmark /></a>
         <nav className="head-nav" aria-label="Main">
           <a href="/" aria-current={here("/")}>{isSignedIn ? "Studio" : "Home"}</a>
@@ -24,7 +24,7 @@ export function Shell({ children, corner }: { children: ReactNode; /** Beside th
         <div className="head-end">
           <Authenticated>{corner}</Authenticated>
           {isSignedIn ? (
-            <Menu label="Account" testid="account" trigger={<><span className="head-name">{name}</span><Icon name="down" size={16} /></>}>
+            <Menu label="Account" testid="account" trigger={<><Icon name="user" /><span className="head-name">{name}</span><Icon name="down" size={16} /></>}>
               <MenuItem href="/credits"><Icon name="credit" /> Credits and payments</MenuItem>
               <MenuItem onSelect={signOut} testid="sign-out"><Icon name="out" /> Sign out</MenuItem>
             </Menu>

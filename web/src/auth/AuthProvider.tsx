@@ -2,25 +2,28 @@ import { type ConvexReactClient, ConvexProviderWithAuth } from "convex/react";
 import { type ReactNode, useEffect, useMemo, useState } from "react";
 import { readConfig, type SiteConfig } from "../app/config";
 import { useClerkSession } from "./clerk";
-import { keepToken } from "./lastToken";
 import { useDevelopmentSession } from "./development";
+import { keepToken } from "./lastToken";
 import { type Session, SessionContext, useSession } from "./session";
 
 const RETRY_MS = 2_000;
 
-/** Puts whoever signed in behind the live connection. Until the server said how to sign in, everybody is loading. */
+/**
+ * Puts whoever signed in behind the live connection. Until the server said how to sign in, everybody is loading; what
+ * is drawn meanwhile stays when it does, because whoever knows the session stands beside it, not around it.
+ */
 export function AuthProvider({ client, children }: { client: ConvexReactClient; children: ReactNode }) {
   const config = useSiteConfig();
-  const inner = (
-    <ConvexProviderWithAuth client={client} useAuth={useConvexIdentity}>
-      {children}
-    </ConvexProviderWithAuth>
+  const [session, setSession] = useState<Session>(UNKNOWN);
+  const clerkKey = config?.clerkPublishableKey ?? null;
+  return (
+    <SessionContext value={session}>
+      {config && (clerkKey !== null ? <FromClerk publishableKey={clerkKey} tell={setSession} /> : <FromDevelopment tell={setSession} />)}
+      <ConvexProviderWithAuth client={client} useAuth={useConvexIdentity}>
+        {children}
+      </ConvexProviderWithAuth>
+    </SessionContext>
   );
-  if (config === null) return <SessionContext value={UNKNOWN}>{inner}</SessionContext>;
-  if (config.clerkPublishableKey !== null) {
-    return <WithClerk publishableKey={config.clerkPublishableKey}>{inner}</WithClerk>;
-  }
-  return <WithDevelopment>{inner}</WithDevelopment>;
 }
 
 const UNKNOWN: Session = {
@@ -34,12 +37,18 @@ const UNKNOWN: Session = {
   fetchToken: () => Promise.resolve(null),
 };
 
-function WithClerk({ publishableKey, children }: { publishableKey: string; children: ReactNode }) {
-  return <SessionContext value={useClerkSession(publishableKey)}>{children}</SessionContext>;
+type Tell = (session: Session) => void;
+
+function FromClerk({ publishableKey, tell }: { publishableKey: string; tell: Tell }) {
+  const session = useClerkSession(publishableKey);
+  useEffect(() => tell(session), [session, tell]);
+  return null;
 }
 
-function WithDevelopment({ children }: { children: ReactNode }) {
-  return <SessionContext value={useDevelopmentSession()}>{children}</SessionContext>;
+function FromDevelopment({ tell }: { tell: Tell }) {
+  const session = useDevelopmentSession();
+  useEffect(() => tell(session), [session, tell]);
+  return null;
 }
 
 function useConvexIdentity() {

@@ -1,7 +1,7 @@
 import { createContext, type ReactNode, useCallback, useContext, useMemo, useState } from "react";
 import { useSession } from "../auth/session";
 import { PurchaseModal } from "./PurchaseModal";
-import { type Purchase, usePurchaseOf } from "./usePurchase";
+import { usePurchaseOf } from "./usePurchase";
 
 type Purchasing = { isOpen: boolean; open: () => void; close: () => void };
 
@@ -16,14 +16,11 @@ export function usePurchase(): Purchasing {
 /** Buying credits, from wherever on the page: a purchase goes on while its window is closed. */
 export function PurchaseProvider({ children }: { children: ReactNode }) {
   const { subject } = useSession();
-  return <ForMember key={subject}>{children}</ForMember>;
-}
-
-function ForMember({ children }: { children: ReactNode }) {
-  const [isOpen, setOpen] = useState(false);
-  const purchase: Purchase = usePurchaseOf();
-  const open = useCallback(() => setOpen(true), []);
-  const close = useCallback(() => setOpen(false), []);
+  const [openFor, setOpenFor] = useState<string | null>(null);
+  const purchase = usePurchaseOf(subject);
+  const isOpen = openFor !== null && openFor === subject;
+  const open = useCallback(() => setOpenFor(subject), [subject]);
+  const close = useCallback(() => setOpenFor(null), []);
   const value = useMemo(() => ({ isOpen, open, close }), [isOpen, open, close]);
   return (
     <PurchaseContext value={value}>

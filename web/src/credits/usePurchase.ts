@@ -17,7 +17,8 @@ export type Purchase = {
 
 const NO_REASON = "The payment did not go through. Nothing was charged.";
 
-export function usePurchaseOf(): Purchase {
+/** One member's purchase; another member's begins anew. */
+export function usePurchaseOf(subject: string | null): Purchase {
   const enrolled = useEnrolled();
   const initiate = useMutation(api.payments.initiateCheckout);
   const [sessionId, setSessionId] = useState<Id<"checkoutSessions"> | null>(null);
@@ -25,6 +26,12 @@ export function usePurchaseOf(): Purchase {
   const [refusal, setRefusal] = useState<string | null>(null);
   const session = useQuery(api.payments.getCheckoutSession, enrolled && sessionId ? { sessionId } : "skip");
   const balance = useQuery(api.users.getCurrentUserCredits, enrolled ? {} : "skip");
+  const [whose, setWhose] = useState(subject);
+  if (whose !== subject) {
+    setWhose(subject);
+    setSessionId(null);
+    setRefusal(null);
+  }
   const tab = useRef<Window | null>(null);
 
   const start = useCallback(async () => {

@@ -23,11 +23,16 @@ export function Dialog({ title, onClose, children, shape = "sheet", bare = false
     const dialog = ref.current;
     const before = document.activeElement;
     if (dialog && !dialog.open) dialog.showModal();
-    document.documentElement.classList.add("is-behind");
+    const page = document.documentElement;
+    if (!page.classList.contains("is-behind")) {
+      page.style.setProperty("--scroll-bar", `${innerWidth - page.clientWidth}px`);
+      page.classList.add("is-behind");
+    }
     return () => {
       dialog?.close();
-      if (!document.querySelector("dialog[open]")) document.documentElement.classList.remove("is-behind");
-      if (before instanceof HTMLElement && before.isConnected) before.focus({ preventScroll: true });
+      if (!document.querySelector("dialog[open]")) page.classList.remove("is-behind");
+      const back = before instanceof HTMLElement && before.isConnected ? before : document.getElementById("main");
+      back?.focus({ preventScroll: true });
     };
   }, []);
   return (

@@ -25,7 +25,7 @@ export default function Studio() {
   return (
     <div className="page studio">
       <div className="studio-top">
-        <h1 className="shout"><span>Ready when</span> <span>you are,</span> <em title={name ?? ""}>{name}</em></h1>
+        <h1 className="shout"><span>Ready when</span> <span>you are,</span> <em data-length={lengthOf(name)}>{name}</em></h1>
         <Desk />
       </div>
       <FailedImages />
@@ -54,4 +54,11 @@ export default function Studio() {
       </section>
     </div>
   );
+}
+
+/** Long names are set smaller. */
+function lengthOf(name: string | null): "short" | "long" | "endless" {
+  const length = name?.length ?? 0;
+  if (length < 10) return "short";
+  return length < 18 ? "long" : "endless";
 }

@@ -30,9 +30,10 @@ type WallProps<T extends Showable> = {
 
 /** A wall of panels of any length: only what is near the screen is in the document. */
 export function Wall<T extends Showable>({ images, label, onOpen, isLoading, hasMore, onLoadMore, mark, empty, end, testid }: WallProps<T>) {
-  const ref = useRef<HTMLUListElement>(null);
-  const width = useWidth(ref);
-  const stretch = useStretch(ref);
+  // The list comes and goes with its first and last picture.
+  const [list, setList] = useState<HTMLUListElement | null>(null);
+  const width = useWidth(list);
+  const stretch = useStretch(list);
   const now = useNow();
   const isFirst = isLoading && images.length === 0;
   const shapes: readonly { originalWidth?: number; originalHeight?: number }[] = isFirst ? GHOSTS : images;
@@ -53,7 +54,7 @@ export function Wall<T extends Showable>({ images, label, onOpen, isLoading, has
   if (images.length === 0 && !isLoading && !hasMore) return <>{empty}</>;
   return (
     <>
-      <ul ref={ref} className="wall" role="list" aria-label={label} aria-busy={isFirst} data-testid={testid} style={{ height }}>
+      <ul ref={setList} className="wall" role="list" aria-label={label} aria-busy={isFirst} data-testid={testid} style={{ height }}>
         {rows.map((row, at) =>
           row.panels.map((panel) => {
             const image = isFirst ? undefined : images[panel.index];

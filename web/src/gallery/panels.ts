@@ -28,7 +28,7 @@ export function ratioOf(width: number | undefined, height: number | undefined): 
 
 /** What fits a window of this width. */
 export function formatFor(width: number): PageFormat {
-  if (width < 520) return { width, target: 210, gap: 5, slant: 4 };
+  if (width < 520) return { width, target: 178, gap: 5, slant: 4 };
   if (width < 960) return { width, target: 250, gap: 7, slant: 8 };
   return { width, target: Math.min(340, 210 + width / 12), gap: 9, slant: 11 };
 }

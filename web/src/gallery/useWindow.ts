@@ -1,4 +1,4 @@
-import { type RefObject, useEffect, useLayoutEffect, useState } from "react";
+import { useEffect, useLayoutEffect, useState } from "react";
 
 /** How far beyond the screen panels are kept, in pixels: a fast flick must not outrun them. */
 const AHEAD = 1_100;
@@ -8,28 +8,26 @@ const STEP = 400;
 export type Stretch = { from: number; to: number };
 
 /** The width of an element, live; 0 until it is measured. */
-export function useWidth(ref: RefObject<HTMLElement | null>): number {
+export function useWidth(element: HTMLElement | null): number {
   const [width, setWidth] = useState(0);
   useLayoutEffect(() => {
-    const element = ref.current;
     if (!element) return;
     setWidth(element.clientWidth);
     const observer = new ResizeObserver(() => setWidth(element.clientWidth));
     observer.observe(element);
     return () => observer.disconnect();
-  }, [ref]);
+  }, [element]);
   return width;
 }
 
 /** The stretch of an element that is on the screen or near it, in the element's own pixels. */
-export function useStretch(ref: RefObject<HTMLElement | null>): Stretch {
+export function useStretch(element: HTMLElement | null): Stretch {
   const [stretch, setStretch] = useState<Stretch>({ from: 0, to: 2 * AHEAD });
   useEffect(() => {
+    if (!element) return;
     let frame = 0;
     const look = () => {
       frame = 0;
-      const element = ref.current;
-      if (!element) return;
       const above = -element.getBoundingClientRect().top;
       const from = Math.floor((above - AHEAD) / STEP) * STEP;
       const to = Math.ceil((above + innerHeight + AHEAD) / STEP) * STEP;
@@ -50,6 +48,6 @@ export function useStretch(ref: RefObject<HTMLElement | null>): Stretch {
       removeEventListener("resize", soon);
       observer.disconnect();
     };
-  }, [ref]);
+  }, [element]);
   return stretch;
 }

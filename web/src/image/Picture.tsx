@@ -17,6 +17,7 @@ export function Picture({ image, alt = "", eager = false, fit = "cover" }: Pictu
   const url = sameOrigin(image.url);
   const blur = placeholderOf(image);
   const [shown, setShown] = useState<{ under: string | null; top: string | null }>({ under: null, top: null });
+  const [settled, setSettled] = useState<string | null>(null);
   const [attempt, setAttempt] = useState({ url, count: 0 });
   const count = attempt.url === url ? attempt.count : 0;
   const isIn = shown.top === url && url !== null;
@@ -24,7 +25,7 @@ export function Picture({ image, alt = "", eager = false, fit = "cover" }: Pictu
   const under = isIn ? shown.under : shown.top;
   return (
     <span className={`picture picture-${fit}`} data-loaded={isIn} data-broken={isBroken || undefined}>
-      {blur && !isIn && <img className="picture-blur" src={blur} alt="" />}
+      {blur && settled !== url && <img className="picture-blur" src={blur} alt="" />}
       {under && <img className="picture-under" src={under} alt="" />}
       {url && !isBroken && (
         <img
@@ -35,6 +36,7 @@ export function Picture({ image, alt = "", eager = false, fit = "cover" }: Pictu
           loading={eager ? "eager" : "lazy"}
           decoding="async"
           onLoad={() => setShown((before) => (before.top === url ? before : { under: before.top, top: url }))}
+          onTransitionEnd={() => setSettled(url)}
           onError={() => setTimeout(() => setAttempt({ url, count: count + 1 }), count === 0 ? RETRY_MS : 0)}
         />
       )}

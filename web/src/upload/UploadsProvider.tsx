@@ -23,15 +23,10 @@ export function useTaking(): Taking | null {
 export function UploadsProvider({ children }: { children: ReactNode }) {
   const enrolled = useEnrolled();
   const { subject } = useSession();
-  if (!enrolled) return <UploadsContext value={null}>{children}</UploadsContext>;
-  return <ForMember key={subject}>{children}</ForMember>;
-}
-
-function ForMember({ children }: { children: ReactNode }) {
-  const controls = useUploads();
+  const controls = useUploads(subject);
   const { uploads, dispatch } = controls;
   const { isOpen, open } = usePurchase();
-  const credits = useQuery(api.users.getCurrentUserCredits, {})?.credits ?? null;
+  const credits = useQuery(api.users.getCurrentUserCredits, enrolled ? {} : "skip")?.credits ?? null;
 
   useEffect(() => dispatch({ type: "creditsSeen", credits }), [dispatch, credits]);
 
@@ -52,11 +47,16 @@ function ForMember({ children }: { children: ReactNode }) {
     },
     [dispatch],
   );
-  useEffect(() => take(takeHeld()), [take]);
-  const isOver = useIncoming(take, uploads.desk === "capturing");
+  useEffect(() => {
+    if (enrolled) take(takeHeld());
+  }, [enrolled, take]);
+  const isOver = useIncoming(take, !enrolled || uploads.desk === "capturing");
   useEffect(() => dispatch({ type: isOver ? "dragEntered" : "dragLeft" }), [dispatch, isOver]);
 
-  const value = useMemo(() => ({ ...controls, take }), [controls.uploads, controls.dismiss, take]);
+  const value = useMemo(
+    () => (enrolled ? { uploads, dispatch, dismiss: controls.dismiss, take } : null),
+    [enrolled, uploads, dispatch, controls.dismiss, take],
+  );
   return (
     <UploadsContext value={value}>
       {children}

@@ -43,7 +43,8 @@ export type UploadEvent =
   | { type: "scheduled"; id: number }
   | { type: "failed"; id: number; sentence: string; code: string | null; canRetry: boolean }
   | { type: "retried"; id: number }
-  | { type: "dismissed"; id: number };
+  | { type: "dismissed"; id: number }
+  | { type: "memberLeft" };
 
 /** More than this at once is a slip of the hand. */
 export const MOST_JOBS = 60;
@@ -97,6 +98,9 @@ export function step(state: Uploads, event: UploadEvent): Uploads {
     case "scheduled":
     case "dismissed":
       return { ...state, jobs: state.jobs.filter(({ id }) => id !== event.id) };
+    case "memberLeft":
+      // Numbers go on, so that late news of what was stopped are nobody else's.
+      return { ...NOTHING_YET, nextId: state.nextId };
   }
 }
 

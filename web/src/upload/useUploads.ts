@@ -13,7 +13,7 @@ export type UploadControls = {
 };
 
 /** Runs the upload machine: does what the next photo needs, one photo after the other, and tells the machine. */
-export function useUploads(): UploadControls {
+export function useUploads(subject: string | null): UploadControls {
   const [uploads, dispatch] = useReducer(step, NOTHING_YET);
   const generateUploadUrl = useMutation(api.images.generateUploadUrl);
   const schedule = useMutation(api.images.uploadAndScheduleGeneration);
@@ -63,8 +63,9 @@ export function useUploads(): UploadControls {
     return () => {
       for (const stop of all.values()) stop.abort();
       all.clear();
+      dispatch({ type: "memberLeft" });
     };
-  }, []);
+  }, [subject]);
   usePreviewsLetGo(uploads.jobs);
   const dismiss = useCallback((job: Job) => {
     running.current.get(job.id)?.abort();
