@@ -57,7 +57,8 @@ from server.web.calls import HttpFunctions
 from server.web.explain import explain_routes
 from server.web.health import health_routes
 from server.web.origins import Origins
-from server.web.page import page_routes
+from server.web.page import Site
+from server.web.share import SharePage
 from server.web.socket import SyncEndpoint
 from server.web.webhooks import Webhooks
 from server.worker import Worker
@@ -109,6 +110,7 @@ class Runtime:
         )
         self.tail = Tail(store, start, deliver=self.hub.deliver, lost=self.hub.lost)
         self.endpoint: SyncEndpoint | None = None
+        self.site = Site(settings)
         self.queue = QueueWatch(self.database, clock)
         self.worker: Worker | None = None
         self.webhooks = Webhooks(
@@ -172,9 +174,11 @@ class Runtime:
             bounds=bounds,
         )
         functions = HttpFunctions(self.executor, callers, self.store, limits, bounds).routes()
-        hooks = self.webhooks.routes()
+        share = SharePage(self.site, self.executor, self.store, limits, bounds)
         told = [*health_routes(self), *explain_routes(self.name, self.hub, self.grants, clock)]
-        return application(self.endpoint, origins, [*functions, *files, *hooks, *told, *extra, *page_routes()])
+        page = [share.route(), *self.site.routes()]
+        routes = [*functions, *files, *self.webhooks.routes(), *told, *extra, *page]
+        return application(self.endpoint, origins, routes, self.site.lost)
 
     async def heartbeat(self) -> None:
         """Keep the sockets of this process alive, for ever."""
