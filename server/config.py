@@ -171,7 +171,7 @@ def _clerk_key(env: Mapping[str, str]) -> str | None:
         return None
     if clerk_domain_of(text) is None:
         raise ConfigurationError(
-            "CLERK_PUBLISHABLE_KEY is not one; it begins with pk_test_ or pk_live_, see Clerk's API keys."
+            "CLERK_PUBLISHABLE_KEY is no publishable key; it must be the one that begins with pk_ among Clerk's API keys."
         )
     if not env.get("CLERK_JWT_ISSUER_DOMAIN"):
         raise ConfigurationError(
