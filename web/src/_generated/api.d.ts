@@ -177,6 +177,19 @@ export type Overview = {
   revenueCents24h: number;
 };
 
+/** A member as administrators see them. `creditsOwed` is what refunds could not take back. */
+export type MemberView = {
+  _id: Id<"users">;
+  _creationTime: number;
+  userId: string;
+  credits: number;
+  creditsOwed?: number;
+  createdAt: number;
+  email?: string;
+  name?: string;
+  isAdmin: boolean;
+};
+
 /**
  * A parked order as administrators see it. `credits` is what it seems to be worth, `refunded` what
  * went back meanwhile.
@@ -594,6 +607,23 @@ export declare const api: {
      * A query for administrators.
      */
     getOverview: FunctionReference<"query", "public", Record<string, never>, Overview>;
+    /**
+     * All members, the newest first.
+     *
+     * A query for administrators.
+     */
+    getUsers: FunctionReference<
+      "query",
+      "public",
+      { paginationOpts: PaginationOptions },
+      PaginationResult<MemberView>
+    >;
+    /**
+     * The members with this e-mail address, and those whose id begins like this; at most a few.
+     *
+     * A query for administrators.
+     */
+    findUsers: FunctionReference<"query", "public", { text: string }, MemberView[]>;
     /**
      * Paid orders that wait for somebody to say whose they are, the latest first.
      *
