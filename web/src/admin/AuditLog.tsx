@@ -2,7 +2,7 @@ import { usePaginatedQuery } from "convex/react";
 import { api } from "../_generated/api";
 import { EmptyState } from "../design";
 import { Ident, Listing, Moment, RoomHead } from "./parts";
-import { deed } from "./words";
+import { deed, why } from "./words";
 
 const PAGE = 40;
 
@@ -20,7 +20,7 @@ export function AuditLog() {
                 <Moment at={entry.createdAt} />
                 <p>
                   <strong>{entry.actor}</strong> {deed(entry.action)} <Target action={entry.action} target={entry.target} />
-                  {entry.reason && <q>{entry.reason}</q>}
+                  {entry.reason && (entry.action === "moderation.changed" ? entry.reason : <q>{why(entry.action, entry.reason)}</q>)}
                 </p>
               </li>
             ))}

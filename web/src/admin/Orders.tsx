@@ -70,11 +70,11 @@ function WebhookHealth() {
         </p>
       )}
       <dl className="figures">
-        <Figure name="Polar last called" value={health.lastPolarAt === null ? "never" : ""}>{health.lastPolarAt !== null && <Moment at={health.lastPolarAt} />}</Figure>
-        <Figure name="Clerk last called" value={health.lastClerkAt === null ? "never" : ""}>{health.lastClerkAt !== null && <Moment at={health.lastClerkAt} />}</Figure>
+        <Figure name="Polar last called" value={health.lastPolarAt === null ? <>never yet</> : <Moment at={health.lastPolarAt} />} />
+        <Figure name="Clerk last called" value={health.lastClerkAt === null ? <>never yet</> : <Moment at={health.lastClerkAt} />} />
         <Figure name="Webhooks, 24 h" value={count(health.deliveries24h)}>{health.skipped24h > 0 && `${count(health.skipped24h)} changed nothing`}</Figure>
-        <Figure name="Compared with Polar" value={health.reconciledAt === null ? "not yet" : ""} hot={missed > 0}>
-          {health.reconciledAt !== null && <><Moment at={health.reconciledAt} />, {missed === 0 ? "nothing was missing" : `${count(missed)} missing`}</>}
+        <Figure name="Compared with Polar" value={health.reconciledAt === null ? <>not yet</> : <Moment at={health.reconciledAt} />} hot={missed > 0}>
+          {health.reconciledAt !== null && (missed === 0 ? "nothing was missing" : `${count(missed)} missing`)}
         </Figure>
       </dl>
     </section>

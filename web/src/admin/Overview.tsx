@@ -73,12 +73,12 @@ function Want({ to, value, more = false, one, many }: { to: string; value: numbe
   );
 }
 
-export function Figure({ name, value, hot = false, children }: { name: string; value: string; hot?: boolean; children?: ReactNode }) {
+export function Figure({ name, value, hot = false, children }: { name: string; value: ReactNode; hot?: boolean; children?: ReactNode }) {
   return (
     <div className="figure" data-hot={hot || undefined}>
       <dt>{name}</dt>
       <dd>
-        <strong>{value}</strong>
+        <strong data-words={typeof value !== "string" || undefined}>{value}</strong>
         {children && <span>{children}</span>}
       </dd>
     </div>

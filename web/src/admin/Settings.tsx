@@ -4,7 +4,7 @@ import { api } from "../_generated/api";
 import type { BillingView } from "../_generated/api";
 import { Button, Spinner, Switch, TextField } from "../design";
 import { Moment, RoomHead, useDeed } from "./parts";
-import { centsOf, dollars, money, wholeOf } from "./words";
+import { centsOf, dollars, each, money, wholeOf } from "./words";
 
 /** What credits cost and whether featuring needs approval; both hold from the moment they are changed. */
 export function Settings() {
@@ -112,7 +112,7 @@ function Billing({ saved }: { saved: BillingView }) {
       )}
       <div className="ask-end">
         <p className="quiet">
-          {priceIsGood && pack !== null && `${money(price / pack)} a drawing. `}
+          {priceIsGood && pack !== null && `${each(price, pack)} a drawing. `}
           {saved.updatedAt === null ? "These are the defaults." : <>Saved by {saved.updatedBy} <Moment at={saved.updatedAt} />.</>}
         </p>
         {isChanged && <Button onClick={() => setDraft(null)}>Discard</Button>}

@@ -1,5 +1,5 @@
 import { useConvexAuth, useQuery } from "convex/react";
-import { type ReactNode, useEffect } from "react";
+import { type ReactNode, useEffect, useRef } from "react";
 import { api } from "../_generated/api";
 import { ErrorBoundary } from "../app/ErrorBoundary";
 import { routeOf, usePath } from "../app/router";
@@ -65,7 +65,10 @@ function Rooms() {
   const route = routeOf(path);
   const at = route.name === "admin" ? route.rest : "";
   const room = ROOMS.find((each) => each.at === at);
+  const nav = useRef<HTMLElement>(null);
   useEffect(() => {
+    // Where the rooms stand side by side, not all of them fit.
+    nav.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
     const before = document.title;
     document.title = `${room?.name ?? "Nothing here"} · Admin · Anime Leak`;
     return () => {
@@ -74,7 +77,7 @@ function Rooms() {
   }, [room]);
   return (
     <div className="admin" data-testid="admin">
-      <nav className="admin-nav" aria-label="Administration">
+      <nav ref={nav} className="admin-nav" aria-label="Administration">
         <ul>
           {ROOMS.map(({ at: place, name, icon }) => (
             <li key={place}>

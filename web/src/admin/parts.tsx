@@ -1,4 +1,4 @@
-import { type ReactNode, useEffect, useState, useSyncExternalStore } from "react";
+import { type ReactNode, useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { Button, Dialog, EmptyState, Spinner, useToast } from "../design";
 import { sentence } from "../app/errors";
 import { ago, exactly } from "./words";
@@ -116,7 +116,10 @@ export function ReasonDialog({ title, says, verb, often = [], danger = false, ch
   const [reason, setReason] = useState("");
   const [problem, setProblem] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
+  const form = useRef<HTMLFormElement>(null);
   useEffect(() => setProblem(null), [reason]);
+  // The dialog's own first choice is its close button; whoever opened it came to write.
+  useEffect(() => form.current?.querySelector<HTMLElement>("input, textarea")?.focus(), []);
   async function submit() {
     if (reason.trim() === "") return setProblem("Say why, in a sentence.");
     setBusy(true);
@@ -126,6 +129,7 @@ export function ReasonDialog({ title, says, verb, often = [], danger = false, ch
   return (
     <Dialog title={title} onClose={onClose} testid="reason-dialog">
       <form
+        ref={form}
         className="ask"
         onSubmit={(event) => {
           event.preventDefault();
@@ -150,7 +154,6 @@ export function ReasonDialog({ title, says, verb, often = [], danger = false, ch
             aria-invalid={problem ? true : undefined}
             aria-describedby={problem ? "reason-problem" : undefined}
             data-testid="reason"
-            autoFocus
             onChange={(event) => setReason(event.target.value)}
             onKeyDown={(event) => {
               if (event.key === "Enter" && !event.shiftKey && !event.nativeEvent.isComposing) {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ago, centsOf, count, deed, dollars, lasting, money, plural, signed, wholeOf } from "./words";
+import { ago, centsOf, count, deed, dollars, each, lasting, money, plural, signed, wholeOf, why } from "./words";
 
 const NOW = 1_800_000_000_000;
 const MINUTE = 60_000;
@@ -17,6 +17,7 @@ test("amounts go in and out unchanged", () => {
   expect(["", "-5", "5.001", "1e3", "five", "5,00"].map(centsOf)).toEqual([null, null, null, null, null, null]);
   for (const cents of [50, 499, 500, 1_000_000]) expect(centsOf(dollars(cents))).toBe(cents);
   expect(money(499)).toBe("$4.99");
+  expect([each(500, 420), each(5_000, 10)]).toEqual(["1.2\u00a2", "$5.00"]);
 });
 
 test("numbers are whole and within bounds", () => {
@@ -30,4 +31,8 @@ test("numbers are whole and within bounds", () => {
 test("an action of tomorrow is shown as it is", () => {
   expect(deed("image.rejected")).toBe("rejected");
   expect(deed("image.painted")).toBe("image.painted");
+  expect(why("image.rejected", "{not json")).toBe("{not json");
+  expect(why("billing.changed", "{not json")).toBe("{not json");
+  const settings = { packPriceCents: 490, creditsPerPack: 420, freeTrialCredits: 10, refundOnFailure: false };
+  expect(why("billing.changed", JSON.stringify(settings))).toBe("$4.90 for 420 credits, 10 for newcomers, failures keep their credit");
 });

@@ -41,6 +41,12 @@ export function money(cents: number, currency = "usd"): string {
   return new Intl.NumberFormat("en", { style: "currency", currency }).format(cents / 100);
 }
 
+/** What one of several costs: "1.2\u00a2", where a price in whole cents would say too little. */
+export function each(cents: number, pieces: number): string {
+  const one = cents / pieces;
+  return one < 10 ? `${one.toFixed(1)}\u00a2` : money(one);
+}
+
 /** Cents out of what somebody typed as dollars; null when it is no amount. */
 export function centsOf(text: string): number | null {
   const match = /^\s*\$?\s*(\d{1,6})(?:\.(\d{1,2}))?\s*$/.exec(text);
@@ -86,6 +92,18 @@ const DEEDS: Record<string, string> = {
 /** What the audit log's action says in a sentence; an action of tomorrow is shown as it is. */
 export function deed(action: string): string {
   return DEEDS[action] ?? action;
+}
+
+/** The reason as it was written; of the billing settings, which are kept as a document, what they were set to. */
+export function why(action: string, reason: string): string {
+  if (action !== "billing.changed") return reason;
+  try {
+    const { packPriceCents, creditsPerPack, freeTrialCredits, refundOnFailure } = JSON.parse(reason);
+    const failed = refundOnFailure ? "failures give their credit back" : "failures keep their credit";
+    return `${money(packPriceCents)} for ${plural(creditsPerPack, "credit")}, ${count(freeTrialCredits)} for newcomers, ${failed}`;
+  } catch {
+    return reason;
+  }
 }
 
 const WORK: Record<string, string> = {
