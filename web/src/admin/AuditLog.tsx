@@ -14,7 +14,7 @@ export function AuditLog() {
       <RoomHead title="Audit log" says="Every deed of an administrator, written in the transaction that did it." />
       <Listing paginated={paginated} empty={<EmptyState title="Nobody has done anything yet" />}>
         {(entries) => (
-          <ol className="log" data-testid="audit">
+          <ol className="admin-log" data-testid="audit">
             {entries.map((entry) => (
               <li key={entry._id} data-action={entry.action}>
                 <Moment at={entry.createdAt} />

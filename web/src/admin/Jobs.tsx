@@ -16,7 +16,7 @@ export function Jobs() {
       <RoomHead title="Stuck work" says="What was tried as often as it may be and given up, the latest first." />
       <Listing paginated={paginated} empty={<AllWell title="Nothing is stuck"><p>Work that is given up appears here by itself.</p></AllWell>}>
         {(jobs) => (
-          <table className="table" data-testid="jobs">
+          <table className="admin-table" data-testid="jobs">
             <thead>
               <tr>
                 <th scope="col">Work</th>
@@ -43,13 +43,13 @@ function Row({ job }: { job: StuckJob }) {
         <Ident>{job.subject}</Ident>
       </td>
       <td data-label="Why it was given up">
-        {job.reason ?? "Nobody wrote down why."} <span className="quiet">after {plural(job.attempt, "try", "tries")}</span>
+        {job.reason ?? "Nobody wrote down why."} <span className="admin-quiet">after {plural(job.attempt, "try", "tries")}</span>
       </td>
       <td data-label="When"><Moment at={job.settledAt ?? job.createdAt} /></td>
       <td>
-        <span className="row-acts">
+        <span className="admin-row-acts">
           {job.kind === THE_MEMBERS ? (
-            <span className="quiet">The member's to retry: their credit went back.</span>
+            <span className="admin-quiet">The member's to retry: their credit went back.</span>
           ) : (
             <Button size="s" icon="retry" busy={busy} onClick={() => run(() => retry({ jobId: job._id }), "It is tried again, as new work.")}>Try again</Button>
           )}

@@ -54,11 +54,11 @@ function Found({ text, onAdjust }: Rows & { text: string }) {
 
 function Table({ members, onAdjust }: Rows & { members: MemberView[] }) {
   return (
-    <table className="table" data-testid="members">
+    <table className="admin-table" data-testid="members">
       <thead>
         <tr>
           <th scope="col">Member</th>
-          <th scope="col" className="is-number">Credits</th>
+          <th scope="col" className="admin-is-number">Credits</th>
           <th scope="col">Here since</th>
           <th scope="col"><span className="unseen">What can be done</span></th>
         </tr>
@@ -79,20 +79,20 @@ function Row({ member, onAdjust }: { member: MemberView; onAdjust: (member: Memb
   return (
     <tr data-user-id={userId}>
       <td data-label="Member">
-        <span className="who">
+        <span className="admin-who">
           <strong>{member.name ?? member.email ?? userId}</strong>
           {isAdmin && <Badge variant="hot">Administrator</Badge>}
         </span>
-        {member.name && member.email && <span className="quiet">{member.email}</span>}
+        {member.name && member.email && <span className="admin-quiet">{member.email}</span>}
         {(member.name || member.email) && <Ident>{userId}</Ident>}
       </td>
-      <td data-label="Credits" className="is-number">
+      <td data-label="Credits" className="admin-is-number">
         <strong data-testid="balance">{count(member.credits)}</strong>
-        {!!member.creditsOwed && <span className="quiet">{count(member.creditsOwed)} owed</span>}
+        {!!member.creditsOwed && <span className="admin-quiet">{count(member.creditsOwed)} owed</span>}
       </td>
       <td data-label="Here since"><Moment at={member.createdAt} /></td>
       <td>
-        <span className="row-acts">
+        <span className="admin-row-acts">
           <Button size="s" onClick={() => onAdjust(member)} data-testid="adjust">Adjust credits</Button>
           {isAdmin ? (
             userId !== subject && <Button size="s" look="danger" busy={busy} onClick={() => run(() => revoke({ userId }), "The role is gone, at once.")}>Revoke role</Button>

@@ -20,12 +20,12 @@ export function Orders() {
       <WebhookHealth />
       <Listing paginated={parked} empty={<AllWell title="Every order is somebody's"><p>Nothing is parked.</p></AllWell>}>
         {(orders) => (
-          <table className="table" data-testid="parked">
+          <table className="admin-table" data-testid="parked">
             <thead>
               <tr>
                 <th scope="col">Order</th>
                 <th scope="col">Why it waits</th>
-                <th scope="col" className="is-number">Paid</th>
+                <th scope="col" className="admin-is-number">Paid</th>
                 <th scope="col">When</th>
                 <th scope="col"><span className="unseen">What can be done</span></th>
               </tr>
@@ -35,15 +35,15 @@ export function Orders() {
                 <tr key={order._id} data-order-id={order.orderId}>
                   <td data-label="Order">
                     <Ident>{order.orderId}</Ident>
-                    {order.customerEmail && <span className="quiet">{order.customerEmail}</span>}
+                    {order.customerEmail && <span className="admin-quiet">{order.customerEmail}</span>}
                   </td>
                   <td data-label="Why it waits">
                     {parkedBecause(order.reason)} {order.refunded && <Badge variant="outline">{order.refunded} refunded</Badge>}
                   </td>
-                  <td data-label="Paid" className="is-number"><strong>{money(order.amountCents, order.currency)}</strong></td>
+                  <td data-label="Paid" className="admin-is-number"><strong>{money(order.amountCents, order.currency)}</strong></td>
                   <td data-label="When"><Moment at={order.createdAt} /></td>
                   <td>
-                    <span className="row-acts"><Button size="s" onClick={() => setAssigned(order)} data-testid="assign">Give to a member</Button></span>
+                    <span className="admin-row-acts"><Button size="s" onClick={() => setAssigned(order)} data-testid="assign">Give to a member</Button></span>
                   </td>
                 </tr>
               ))}
@@ -64,12 +64,12 @@ function WebhookHealth() {
     <section aria-labelledby="webhooks" data-testid="webhooks">
       <h2 id="webhooks" className="unseen">Webhooks</h2>
       {missed > 0 && (
-        <p className="warning" role="status">
+        <p className="admin-warning" role="status">
           {plural(missed, "order")} came to light only by comparing with Polar: its webhooks do not all reach this server. Look at the
           endpoint in Polar's settings.
         </p>
       )}
-      <dl className="figures">
+      <dl className="admin-figures">
         <Figure name="Polar last called" value={health.lastPolarAt === null ? <>never yet</> : <Moment at={health.lastPolarAt} />} />
         <Figure name="Clerk last called" value={health.lastClerkAt === null ? <>never yet</> : <Moment at={health.lastClerkAt} />} />
         <Figure name="Webhooks, 24 h" value={count(health.deliveries24h)}>{health.skipped24h > 0 && `${count(health.skipped24h)} changed nothing`}</Figure>

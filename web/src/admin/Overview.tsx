@@ -25,16 +25,16 @@ export function Overview() {
   return (
     <>
       <RoomHead title="Overview" says="Everything here moves by itself." />
-      <ul className="wants" aria-label="What wants somebody">
+      <ul className="admin-wants" aria-label="What wants somebody">
         <Want to="/admin/review" value={toReview} more={!waiting.isDone} one="picture waits for review" many="pictures wait for review" />
         <Want to="/admin/orders" value={health.parkedOrders} one="paid order is nobody's" many="paid orders are nobody's" />
         <Want to="/admin/jobs" value={overview.deadJobs} one="piece of work was given up" many="pieces of work were given up" />
         <Want to="/admin/orders" value={health.foundByReconcile} one="order came without a webhook" many="orders came without a webhook" />
         {toReview + health.parkedOrders + overview.deadJobs + health.foundByReconcile === 0 && (
-          <li className="want want-nothing">Nothing wants you. Have a tea.</li>
+          <li className="admin-want admin-want-nothing">Nothing wants you. Have a tea.</li>
         )}
       </ul>
-      <dl className="figures">
+      <dl className="admin-figures">
         <Figure name="Members" value={count(overview.users, COUNTED)} />
         <Figure name="Revenue, 24 h" value={money(overview.revenueCents24h)} />
         <Figure name="Being drawn" value={count(overview.running, COUNTED)} />
@@ -46,13 +46,13 @@ export function Overview() {
           {health.skipped24h > 0 && `${count(health.skipped24h)} changed nothing`}
         </Figure>
       </dl>
-      <section className="sheet" aria-labelledby="pictures">
+      <section className="admin-sheet" aria-labelledby="pictures">
         <h2 id="pictures">Photos and drawings</h2>
         <Shares byStatus={overview.imagesByStatus} />
       </section>
-      <section className="sheet" aria-labelledby="outside">
+      <section className="admin-sheet" aria-labelledby="outside">
         <h2 id="outside">The world outside</h2>
-        <dl className="pairs">
+        <dl className="admin-pairs">
           <Pair name="Polar last told us something">{health.lastPolarAt === null ? "never yet" : <Moment at={health.lastPolarAt} />}</Pair>
           <Pair name="Clerk last told us something">{health.lastClerkAt === null ? "never yet" : <Moment at={health.lastClerkAt} />}</Pair>
           <Pair name="Orders were last compared with Polar">{health.reconciledAt === null ? "not yet" : <Moment at={health.reconciledAt} />}</Pair>
@@ -65,7 +65,7 @@ export function Overview() {
 function Want({ to, value, more = false, one, many }: { to: string; value: number; more?: boolean; one: string; many: string }) {
   if (value === 0) return null;
   return (
-    <li className="want">
+    <li className="admin-want">
       <a href={to}>
         <strong>{count(value)}{more && "+"}</strong> {value === 1 ? one : many}
       </a>
@@ -75,7 +75,7 @@ function Want({ to, value, more = false, one, many }: { to: string; value: numbe
 
 export function Figure({ name, value, hot = false, children }: { name: string; value: ReactNode; hot?: boolean; children?: ReactNode }) {
   return (
-    <div className="figure" data-hot={hot || undefined}>
+    <div className="admin-figure" data-hot={hot || undefined}>
       <dt>{name}</dt>
       <dd>
         <strong data-words={typeof value !== "string" || undefined}>{value}</strong>
@@ -97,14 +97,14 @@ export function Pair({ name, children }: { name: string; children: ReactNode }) 
 function Shares({ byStatus }: { byStatus: Record<string, number> }) {
   return (
     <>
-      <div className="shares" aria-hidden="true">
+      <div className="admin-shares" aria-hidden="true">
         {STATUSES.map(([status]) => (
-          <span key={status} className={`share share-${status}`} style={{ flexGrow: byStatus[status] ?? 0 }} />
+          <span key={status} className={`admin-share admin-share-${status}`} style={{ flexGrow: byStatus[status] ?? 0 }} />
         ))}
       </div>
-      <ul className="legend">
+      <ul className="admin-legend">
         {STATUSES.map(([status, says]) => (
-          <li key={status} className={`share-${status}`}>
+          <li key={status} className={`admin-share-${status}`}>
             <strong>{count(byStatus[status] ?? 0, COUNTED)}</strong> {says}
           </li>
         ))}

@@ -77,15 +77,15 @@ function Desk({ images, onNearTheEnd }: { images: ImageWithUrl[]; onNearTheEnd: 
   useKeys(act);
 
   return (
-    <div className="desk">
-      <ul className="strip" aria-label="Pictures" data-testid="strip">
+    <div className="admin-desk">
+      <ul className="admin-strip" aria-label="Pictures" data-testid="strip">
         {images.map((each) => (
           <Thumb key={each._id} image={each} selected={each._id === selected} onSelect={() => select(each._id)} />
         ))}
       </ul>
       {image && (
-        <section className="stage" aria-label="The selected picture" data-testid="stage" data-image-id={image._id}>
-          <div className="stage-picture">
+        <section className="admin-stage" aria-label="The selected picture" data-testid="stage" data-image-id={image._id}>
+          <div className="admin-stage-picture">
             <img
               src={image.url}
               alt="The picture under review"
@@ -93,7 +93,7 @@ function Desk({ images, onNearTheEnd }: { images: ImageWithUrl[]; onNearTheEnd: 
               height={image.originalHeight}
             />
           </div>
-          <div className="stage-acts">
+          <div className="admin-stage-acts">
             {image.isDisabledByAdmin ? (
               <Button look="hot" icon="check" busy={busy} onClick={() => act("enable")} data-testid="enable">Enable <Key of="e" /></Button>
             ) : image.featureApprovedAt === undefined ? (
@@ -103,7 +103,7 @@ function Desk({ images, onNearTheEnd }: { images: ImageWithUrl[]; onNearTheEnd: 
             {!image.isDisabledByAdmin && (
               <Button look="danger" icon="warning" onClick={() => act("disable")} data-testid="disable">Disable <Key of="d" /></Button>
             )}
-            <span className="stage-steps">
+            <span className="admin-stage-steps">
               <IconButton icon="up" label="The one before (k)" onClick={() => act("before")} disabled={at === 0} />
               <IconButton icon="down" label="The next picture (j)" onClick={() => act("next")} disabled={at === images.length - 1} />
               <Button size="s" look="quiet" onClick={() => setShowsKeys(true)}>Keys <Key of="?" /></Button>
@@ -173,7 +173,7 @@ function Thumb({ image, selected, onSelect }: { image: ImageWithUrl; selected: b
     ref.current?.scrollIntoView({ block: "nearest", inline: "nearest" });
     // The focus walks with the selection once it is in the strip, and is never taken from elsewhere.
     const focused = document.activeElement;
-    if (focused?.classList.contains("thumb") || focused === document.body) ref.current?.focus({ preventScroll: true });
+    if (focused?.classList.contains("admin-thumb") || focused === document.body) ref.current?.focus({ preventScroll: true });
   }, [selected]);
   const state = image.isDisabledByAdmin ? "disabled" : image.featureApprovedAt === undefined ? "not reviewed" : "approved";
   return (
@@ -181,7 +181,7 @@ function Thumb({ image, selected, onSelect }: { image: ImageWithUrl; selected: b
       <button
         ref={ref}
         type="button"
-        className="thumb"
+        className="admin-thumb"
         aria-current={selected ? "true" : undefined}
         tabIndex={selected ? 0 : -1}
         data-image-id={image._id}
@@ -196,7 +196,7 @@ function Thumb({ image, selected, onSelect }: { image: ImageWithUrl; selected: b
 
 function Facts({ image, place }: { image: ImageWithUrl; place: string }) {
   return (
-    <dl className="pairs stage-facts">
+    <dl className="admin-pairs admin-stage-facts">
       <Pair name="In the list">{place}</Pair>
       <Pair name="State">
         {image.isDisabledByAdmin ? <Badge variant="destructive">Disabled</Badge> : image.featureApprovedAt === undefined ? <Badge variant="outline">Not reviewed</Badge> : <Badge>Approved</Badge>}
@@ -218,7 +218,7 @@ function Key({ of }: { of: string }) {
 function KeysDialog({ onClose }: { onClose: () => void }) {
   return (
     <Dialog title="Keys" onClose={onClose} testid="keys">
-      <dl className="keys">
+      <dl className="admin-keys">
         {KEYS.map(({ key, says }) => (
           <div key={key}>
             <dt><kbd>{key}</kbd></dt>

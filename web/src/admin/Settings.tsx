@@ -14,7 +14,7 @@ export function Settings() {
   return (
     <>
       <RoomHead title="Settings" says="They hold from the moment they are saved, for everybody at once." />
-      <div className="settings">
+      <div className="admin-settings">
         <Moderation requireApproval={moderation.requireApproval} />
         <Billing saved={billing} />
       </div>
@@ -29,7 +29,7 @@ function Moderation({ requireApproval }: { requireApproval: boolean }) {
   const tidy = useDeed();
   const [tidied, setTidied] = useState<number | null>(null);
   return (
-    <section className="sheet" aria-labelledby="moderation">
+    <section className="admin-sheet" aria-labelledby="moderation">
       <h2 id="moderation">Moderation</h2>
       <Switch
         label="Featuring needs approval"
@@ -86,7 +86,7 @@ function Billing({ saved }: { saved: BillingView }) {
   }
   return (
     <form
-      className="sheet"
+      className="admin-sheet"
       aria-labelledby="billing"
       data-testid="billing"
       onSubmit={(event) => {
@@ -95,7 +95,7 @@ function Billing({ saved }: { saved: BillingView }) {
       }}
     >
       <h2 id="billing">Billing</h2>
-      <div className="fields">
+      <div className="admin-fields">
         <TextField label="Price of a pack, in US dollars" inputMode="decimal" value={shown.price} data-testid="price"
           problem={priceIsGood ? null : "From 0.50 to 10000.00."} onChange={(event) => edit({ price: event.target.value })} />
         <TextField label="Credits in a pack" inputMode="numeric" value={shown.pack} data-testid="pack-size"
@@ -105,13 +105,13 @@ function Billing({ saved }: { saved: BillingView }) {
       </div>
       <Switch label="A drawing that fails gives its credit back" checked={shown.refund} onChange={(refund) => edit({ refund })} />
       {isOvertaken && (
-        <p className="warning" role="status">
+        <p className="admin-warning" role="status">
           {saved.updatedBy} saved something else meanwhile: {money(saved.packPriceCents)} for {saved.creditsPerPack} credits.{" "}
           <Button size="s" onClick={() => setDraft(null)}>Take theirs</Button>
         </p>
       )}
-      <div className="ask-end">
-        <p className="quiet">
+      <div className="admin-ask-end">
+        <p className="admin-quiet">
           {priceIsGood && pack !== null && `${each(price, pack)} a drawing. `}
           {saved.updatedAt === null ? "These are the defaults." : <>Saved by {saved.updatedBy} <Moment at={saved.updatedAt} />.</>}
         </p>

@@ -8,12 +8,12 @@ const TICK_MS = 20_000;
 /** The head of a room: its name, what it is for, and what belongs beside it. */
 export function RoomHead({ title, says, children }: { title: string; says?: ReactNode; children?: ReactNode }) {
   return (
-    <header className="room-head">
+    <header className="admin-head">
       <div>
         <h1>{title}</h1>
         {says && <p>{says}</p>}
       </div>
-      {children && <div className="room-head-end">{children}</div>}
+      {children && <div className="admin-head-end">{children}</div>}
     </header>
   );
 }
@@ -48,7 +48,7 @@ export function Moment({ at }: { at: number }) {
 
 /** Something with a long name that is copied rather than read. */
 export function Ident({ children }: { children: string }) {
-  return <code className="ident" title={children}>{children}</code>;
+  return <code className="admin-ident" title={children}>{children}</code>;
 }
 
 type Paginated<T> = { results: T[]; status: "LoadingFirstPage" | "CanLoadMore" | "LoadingMore" | "Exhausted"; loadMore: (count: number) => void };
@@ -64,7 +64,7 @@ export function Listing<T>({ paginated, empty, children }: { paginated: Paginate
     <>
       {children(results)}
       {status !== "Exhausted" && (
-        <p className="more"><Button busy={status === "LoadingMore"} onClick={() => loadMore(MORE)}>Show more</Button></p>
+        <p className="admin-more"><Button busy={status === "LoadingMore"} onClick={() => loadMore(MORE)}>Show more</Button></p>
       )}
     </>
   );
@@ -130,7 +130,7 @@ export function ReasonDialog({ title, says, verb, often = [], danger = false, ch
     <Dialog title={title} onClose={onClose} testid="reason-dialog">
       <form
         ref={form}
-        className="ask"
+        className="admin-ask"
         onSubmit={(event) => {
           event.preventDefault();
           void submit();
@@ -139,7 +139,7 @@ export function ReasonDialog({ title, says, verb, often = [], danger = false, ch
         <p>{says}</p>
         {children}
         {often.length > 0 && (
-          <div className="often" role="group" aria-label="Often meant">
+          <div className="admin-often" role="group" aria-label="Often meant">
             {often.map((each) => <Button key={each} size="s" onClick={() => setReason(each)}>{each}</Button>)}
           </div>
         )}
@@ -164,7 +164,7 @@ export function ReasonDialog({ title, says, verb, often = [], danger = false, ch
           />
           {problem && <p id="reason-problem" className="field-problem" role="alert">{problem}</p>}
         </div>
-        <div className="ask-end">
+        <div className="admin-ask-end">
           <Button onClick={onClose}>Cancel</Button>
           <Button type="submit" look={danger ? "danger" : "hot"} busy={busy} data-testid="reason-given">{verb}</Button>
         </div>
