@@ -47,10 +47,10 @@ export function Menu({ trigger, label, children, testid }: MenuProps) {
         aria-haspopup="menu"
         aria-expanded={open}
         aria-controls={open ? id : undefined}
-        aria-label={label}
         data-testid={testid}
         onClick={() => setOpen(!open)}
       >
+        <span className="unseen">{label}: </span>
         {trigger}
       </button>
       {open && (
