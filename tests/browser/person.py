@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from playwright.async_api import BrowserContext, ConsoleMessage, Error, FilePayload, Locator, Page, expect
 
-PATIENCE_MS: Final = 9_000.0
+PATIENCE_MS: Final = 30_000.0
 """How long a busy machine may take over anything; nothing is faster or slower for it."""
 REPORT_VIOLATIONS: Final = """
 addEventListener("securitypolicyviolation", (event) =>
