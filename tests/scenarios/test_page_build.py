@@ -130,6 +130,18 @@ async def test_a_registry_that_is_away_is_said_on_the_page_and_to_who_started_it
         assert "http-equiv" not in page.text
 
 
+async def test_a_server_that_builds_nothing_says_who_does(tmp_path: Path) -> None:
+    async with served(Site(settings_in(tmp_path), tmp_path / "dist")) as http:
+        for address in ("/", "/gallery"):
+            page = await http.get(address)
+            assert (page.status_code, page.headers["cache-control"]) == (503, "no-store")
+            assert "python -m server page" in page.text
+            assert "http-equiv" not in page.text
+        (tmp_path / "dist").mkdir()
+        (tmp_path / "dist" / "index.html").write_text(INDEX)
+        assert (await http.get("/")).text == INDEX, "a build that comes later is served without a restart"
+
+
 async def test_a_page_is_built_once_for_each_state_of_its_sources(web: Path, tmp_path: Path, built_page: Path) -> None:
     (web / "package-lock.json").write_bytes((WEB / "package-lock.json").read_bytes())
     (web / "node_modules").symlink_to(WEB / "node_modules")
