@@ -26,7 +26,7 @@ from server.web.page import Site
 
 QUERY = "images:getImageById"
 TITLE = "A photo that leaked anime"
-DESCRIPTION = "Somebody's photo, redrawn by hand of machine. Upload yours and watch it change."
+DESCRIPTION = "A photo went in, and this came out. Drop in yours and watch the anime leak into it."
 ALT = "The picture, drawn in the style of anime"
 OWN_TAGS = re.compile(
     r"<title>.*?</title>\s*|<meta\s[^>]*?(?:property|name)=[\"']?(?:og:|twitter:|description\b|robots\b)[^>]*>\s*",

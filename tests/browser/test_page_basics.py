@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
 from typing import Final
 
-from playwright.async_api import FilePayload, Locator, Page, expect
+from playwright.async_api import FileChooser, FilePayload, Locator, Page, expect
 
 from schema.billing import BILLING_SETTINGS_ID, BillingSettings
 from schema.writer import Writer
-from tests.browser.person import Invite, Person
+from tests.browser.person import PATIENCE_MS, Invite, Person
 from tests.support.pictures import heic, jpeg, not_a_picture
 from tests.support.world import World
 
@@ -32,6 +33,9 @@ DROP: Final = """
 
 async def test_the_keyboard_is_enough(world: World, invite: Invite) -> None:
     erin = await invite("Erin")
+    # Asked for early: a browser that was told late to hand over its dialog might open it instead.
+    choosing: asyncio.Future[FileChooser] = asyncio.get_running_loop().create_future()
+    erin.page.on("filechooser", lambda chooser: choosing.set_result(chooser))
     await erin.visit(world.url)
     await _tab_to(erin, erin.at("sign-in-name"))
     await erin.page.keyboard.press("ControlOrMeta+a")
@@ -40,9 +44,9 @@ async def test_the_keyboard_is_enough(world: World, invite: Invite) -> None:
     await erin.page.keyboard.press("Enter")
     await erin.has_credits(10)
     await _tab_to(erin, erin.at("pick"))
-    async with erin.page.expect_file_chooser() as choosing:
-        await erin.page.keyboard.press("Enter")
-    await (await choosing.value).set_files([SMALL])
+    await erin.page.keyboard.press("Enter")
+    async with asyncio.timeout(PATIENCE_MS / 1_000):
+        await (await choosing).set_files([SMALL])
     await erin.has_drawn(1)
 
     opener = erin.mine.first.get_by_role("button")
