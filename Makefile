@@ -6,12 +6,16 @@ BIN := $(VENV)/bin
 # A file is told by one process, and the longest are begun first: tests/support/longest_first.py.
 SPREAD := --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test check format bench torture fuzz lock clean
+.PHONY: run page test check format bench torture fuzz lock clean
 
 run: $(VENV)/run.done
 	@exec $(BIN)/python -m server dev
 
-test: $(VENV)/test.done chromium redis
+# Quick when nothing changed. `make run` does it by itself, beside the server that is already up.
+page: $(VENV)/run.done
+	@$(BIN)/python -m server page
+
+test: $(VENV)/test.done page chromium redis
 	$(BIN)/python -m pytest --numprocesses 4 $(SPREAD) $(ARGS)
 
 check: $(VENV)/test.done
@@ -24,7 +28,7 @@ format: $(VENV)/test.done
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/test.done
+bench: $(VENV)/test.done page
 	$(BIN)/python -m tests.bench
 
 torture: $(VENV)/test.done
@@ -71,4 +75,4 @@ lock:
 	uv pip compile pyproject.toml --extra test --universal --generate-hashes --no-emit-index-url --no-header --quiet -o requirements-test.lock
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/artifacts tests/wire/node_modules tests/wire/types/node_modules
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/artifacts tests/wire/node_modules tests/wire/types/node_modules web/node_modules web/dist*

@@ -29,6 +29,8 @@ class User(Document, frozen=True, kw_only=True):
 
     by_user_id = index("user_id", unique=True)
     by_polar_customer = index("polar_customer_id")
+    by_email = index("email")
+    by_created = index("created_at")
 
 
 @table("admins")

@@ -15,10 +15,11 @@ import msgspec
 from server import roles
 from server.auth.identity import Identity
 from server.config import ConfigurationError, Environment, Settings, read_settings
+from server.dev.page_build import PageNotBuilt, build_page
 from server.explain import Evaluation, arguments_for, evaluation_text, find_query, remembered_text
 from server.functions import published
 from server.logs import set_up_logs
-from server.processes import run_dev, run_web, run_worker, stop_on_signals
+from server.processes import PAGE_LOG, run_dev, run_web, run_worker, stop_on_signals
 from server.runtime import DATABASE, clock, open_database, open_runtime
 from server.store.embedded import running_uri
 from server.store.embedded_errors import EmbeddedMongodError
@@ -119,6 +120,22 @@ def beside(settings: Settings) -> Settings:
     return msgspec.structs.replace(settings, mongodb_uri=uri)
 
 
+def page(_: argparse.Namespace) -> int:
+    """Build the page where it is missing or older than its sources: a release does this, `dev` does it by itself."""
+
+    async def build() -> int:
+        await build_page(Path(os.environ.get("DATA_DIR") or ".data") / PAGE_LOG, say)
+        return 0
+
+    try:
+        return run(build())
+    except PageNotBuilt as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
 def codegen(arguments: argparse.Namespace) -> int:
     """Write types for clients, from the functions alone: no settings, no database."""
     from server.codegen.writing import generate
@@ -141,8 +158,8 @@ COMMANDS: dict[str, tuple[Command, Environment | None]] = {
     "admin": (admin, None),
     "explain": (explain, None),
 }
-WITHOUT_SETTINGS = ("codegen",)
-"""Commands that look at the functions alone."""
+WITHOUT_SETTINGS = ("codegen", "page")
+"""Commands that look at the sources alone."""
 
 
 def main() -> int:
@@ -164,7 +181,10 @@ def main() -> int:
     types.add_argument("types", nargs="?", type=Path, metavar="DIR", help="where api.d.ts, api.js, dataModel.d.ts go")
     types.add_argument("--python", type=Path, metavar="FILE", help="where the typed Python client goes")
     types.add_argument("--reference", type=Path, metavar="FILE", help="where the function reference goes")
+    commands.add_parser("page", help=(page.__doc__ or "").rstrip("."))
     arguments = parser.parse_args()
+    if arguments.command == "page":
+        return page(arguments)
     if arguments.command == "codegen":
         if not (arguments.types or arguments.python or arguments.reference):
             types.error("say what to write: DIR, --python FILE or --reference FILE")

@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from server.limits.bounds import Bounds, read_bounds
+from server.web.policy import clerk_domain_of
 
 Environment = Literal["development", "production"]
 LogFormat = Literal["console", "json"]
@@ -56,6 +57,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     mongodb_uri: str | None = None
     redis_url: str | None = None
     clerk_issuer: str | None = None
+    clerk_publishable_key: str | None = None
     clerk_webhook_secrets: tuple[str, ...] = ()
     authorized_parties: tuple[str, ...] = ()
     polar_access_token: str | None = None
@@ -81,6 +83,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def local_url(self) -> str:
         """Where this process reaches itself."""
         return f"http://{_name(self.host)}:{self.port}"
+
+    @property
+    def clerk_domain(self) -> str | None:
+        """Where Clerk's part of the page comes from and calls; None where nobody signs in with Clerk."""
+        return None if self.clerk_publishable_key is None else clerk_domain_of(self.clerk_publishable_key)
 
     @property
     def is_development(self) -> bool:
@@ -112,6 +119,7 @@ def read_settings(env: Mapping[str, str], *, default_environment: Environment) -
         mongodb_uri=env.get("MONGODB_URI") or None,
         clerk_issuer=(env.get("CLERK_JWT_ISSUER_DOMAIN") or "").rstrip("/") or None,
         redis_url=_redis(env),
+        clerk_publishable_key=_clerk_key(env),
         clerk_webhook_secrets=_words(env.get("CLERK_WEBHOOK_SECRET", "")),
         authorized_parties=tuple(party.rstrip("/") for party in _words(env.get("CLERK_AUTHORIZED_PARTIES", ""))),
         polar_access_token=env.get("POLAR_ACCESS_TOKEN", "").strip() or None,
@@ -157,6 +165,21 @@ def _redis(env: Mapping[str, str]) -> str | None:
     if text and REDIS_URL.fullmatch(text) is None:
         raise ConfigurationError("REDIS_URL is not usable; it must be of the form redis://host:6379/0, or rediss://.")
     return text or None
+
+
+def _clerk_key(env: Mapping[str, str]) -> str | None:
+    text = env.get("CLERK_PUBLISHABLE_KEY", "").strip()
+    if not text:
+        return None
+    if clerk_domain_of(text) is None:
+        raise ConfigurationError(
+            "CLERK_PUBLISHABLE_KEY is no publishable key; it must be the one that begins with pk_ among Clerk's API keys."
+        )
+    if not env.get("CLERK_JWT_ISSUER_DOMAIN"):
+        raise ConfigurationError(
+            "CLERK_PUBLISHABLE_KEY is set and CLERK_JWT_ISSUER_DOMAIN is not: people would sign in with tokens that do not count."
+        )
+    return text
 
 
 def _integer(env: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:

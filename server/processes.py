@@ -7,19 +7,24 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 
 import uvicorn
 
 from server.config import ConfigurationError, Settings
-from server.runtime import Runtime, open_identity, open_runtime
+from server.dev.page_build import WEB, PageNotBuilt, build_page, is_current
+from server.issuers import open_identity
+from server.runtime import Runtime, open_runtime
 from server.web.lines import HttpLine
 from server.web.live import LiveProtocol
+from server.web.page import Site
 
 BACKLOG = 4_096
 MAX_FRAME_BYTES = 17 << 20
 """A call's arguments may take 16 MiB (sync-protocol 13), and the message around them a little."""
 REQUEST_GRACE_S = 5
 KEEP_ALIVE_S = 95
+PAGE_LOG = "page-build.log"
 SEND_BUFFER_BYTES = 128 << 10
 """Bounds what a reader who has stopped can hide in the kernel."""
 
@@ -54,6 +59,7 @@ async def run_dev(settings: Settings, stop: asyncio.Event, announce: Callable[[s
         open_runtime(settings) as runtime,
         serving(settings, runtime, listener),
         working(runtime),
+        building(settings, runtime.site, announce),
     ):
         announce(f"\n  Anime Leak is ready: {settings.public_url}\n\n  Ctrl-C stops everything.\n")
         await stop.wait()
@@ -111,6 +117,34 @@ async def serving(settings: Settings, runtime: Runtime, listener: socket.socket)
             server.should_exit = True
             await task
             heartbeat.cancel()
+
+
+@asynccontextmanager
+async def building(
+    settings: Settings, site: Site, announce: Callable[[str], None], web: Path = WEB
+) -> AsyncIterator[None]:
+    """The page being built beside everything else, where it is missing or older than its sources, for as long as we are here."""
+    if is_current(web):
+        yield
+        return
+
+    async def build() -> None:
+        try:
+            await build_page(settings.data_dir / PAGE_LOG, announce, web)
+        except PageNotBuilt as error:
+            site.failed(str(error))
+            announce(f"\n  {error}\n")
+        else:
+            site.built()
+            announce("The page is built.")
+
+    site.building()
+    task = asyncio.create_task(build(), name="page build")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait((task,))
 
 
 @asynccontextmanager

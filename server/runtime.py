@@ -15,7 +15,6 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-import httpx
 from pymongo import AsyncMongoClient
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
@@ -25,20 +24,14 @@ from schema.values import Millis, Timestamp
 from server import roles
 from server.auth.clerk import TokenVerifier
 from server.auth.grants import Grants, SignedCursors
-from server.auth.keys import KeySet
 from server.background import Background
 from server.caller import Callers
 from server.config import ConfigurationError, Settings
 from server.context import Urls
 from server.database import Database
-from server.dev.checkout import Courier, checkout_routes
-from server.dev.issuer import DevIssuer, dev_routes
-from server.dev.polar import polar_routes
-from server.dev.sales import DevPolar
 from server.executor import Caller, Executor, facet
 from server.feed import HubFeed
 from server.functions import published
-from server.ids import capability_id
 from server.keyring import shared_key
 from server.limits import Limits, per_minute
 from server.pictures.lab import PhotoLab
@@ -51,14 +44,14 @@ from server.store.mongo import MongoStore
 from server.store.pulse import Pulse
 from server.store.setup import missing_from, set_up
 from server.store.tail import Tail
-from server.trust import trust
 from server.web.app import application
 from server.web.blobs import blob_routes
 from server.web.calls import HttpFunctions
 from server.web.explain import explain_routes
 from server.web.health import health_routes
 from server.web.origins import Origins
-from server.web.page import page_routes
+from server.web.page import Site
+from server.web.share import SharePage
 from server.web.socket import SyncEndpoint
 from server.web.webhooks import Webhooks
 from server.worker import Worker
@@ -110,6 +103,7 @@ class Runtime:
         )
         self.tail = Tail(store, start, deliver=self.hub.deliver, lost=self.hub.lost)
         self.endpoint: SyncEndpoint | None = None
+        self.site = Site(settings)
         self.queue = QueueWatch(self.database, clock)
         self.worker: Worker | None = None
         self.webhooks = Webhooks(
@@ -173,9 +167,11 @@ class Runtime:
             bounds=bounds,
         )
         functions = HttpFunctions(self.executor, callers, self.store, limits, bounds).routes()
-        hooks = self.webhooks.routes()
+        share = SharePage(self.site, self.executor, self.store, limits, bounds)
         told = [*health_routes(self), *explain_routes(self.name, self.hub, self.grants, clock)]
-        return application(self.endpoint, origins, [*functions, *files, *hooks, *told, *extra, *page_routes()])
+        page = [share.route(), *self.site.routes()]
+        routes = [*functions, *files, *self.webhooks.routes(), *told, *extra, *page]
+        return application(self.endpoint, origins, routes, self.site.lost)
 
     async def heartbeat(self) -> None:
         """Keep the sockets of this process alive, for ever."""
@@ -263,38 +259,3 @@ async def _webhook_secrets(
     if configured or not settings.is_development:
         return configured
     return ((await shared_key(store.database, f"{provider}_webhook", clock())).hex(),)
-
-
-@asynccontextmanager
-async def open_identity(settings: Settings, runtime: Runtime) -> AsyncIterator[tuple[TokenVerifier, list[BaseRoute]]]:
-    """Whose tokens count, and the routes of the development issuer and checkout where they exist."""
-    async with (
-        httpx.AsyncClient(verify=trust()) as http,
-        httpx.AsyncClient(verify=trust(), trust_env=False) as loopback,
-    ):
-        routes: list[BaseRoute] = []
-        parties: tuple[str, ...] = ()
-        if settings.clerk_issuer is not None:
-            parties = settings.authorized_parties
-            issuer = settings.clerk_issuer
-            keys_url = f"{issuer}/.well-known/jwks.json"
-        else:
-            issuer = f"{settings.public_url}/dev"
-            # The same fetch as from Clerk, but from the port we listen on: the public address may not lead back to us.
-            keys_url = f"{settings.local_url}/dev/.well-known/jwks.json"
-            routes += dev_routes(DevIssuer.open(issuer, settings.data_dir), clock, runtime.make_admin)
-        if not parties and not settings.is_development:
-            log.warning(
-                "CLERK_AUTHORIZED_PARTIES is empty: tokens that Clerk issued to any site of yours are accepted",
-                extra={"action": "identity.any_party"},
-            )
-        if settings.is_development and settings.polar_access_token is None:
-            polar = DevPolar(settings.public_url, clock, capability_id)
-            endpoint = f"{settings.local_url}/webhooks/polar"
-            courier = Courier(loopback, endpoint, runtime.polar_webhook_secrets[0], clock)
-            routes += [*polar_routes(polar), *checkout_routes(polar, courier, settings.public_url)]
-        keys = KeySet(keys_url, http, clock)
-        try:
-            yield TokenVerifier(issuer, keys, authorized_parties=parties), routes
-        finally:
-            await keys.aclose()

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from server.store.embedded import EmbeddedMongod
 from tests.support.longest_first import seconds_of
+from tests.support.page import ready_page
 from tests.support.world import World, open_world
 
 # A busy machine is no finding: nothing timed is asserted, and that holds for drawing examples too.
@@ -29,6 +30,12 @@ async def mongod_uri() -> AsyncIterator[str]:
     with tempfile.TemporaryDirectory(prefix="anime-mongod-", ignore_cleanup_errors=True) as folder:
         async with EmbeddedMongod(Path(folder)) as mongod:
             yield mongod.uri
+
+
+@pytest.fixture(scope="session")
+async def built_page() -> Path:
+    """The folder of the page as it is built from the sources of now."""
+    return await ready_page()
 
 
 @pytest.fixture

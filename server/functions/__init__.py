@@ -5,6 +5,7 @@ from __future__ import annotations
 from server.functions import (
     gallery,
     images,
+    members,
     moderation,
     operations,
     parked_orders,
@@ -25,6 +26,7 @@ PUBLISHED = (
     ("admin", moderation),
     ("admin", settings),
     ("admin", operations),
+    ("admin", members),
     ("admin", parked_orders),
     ("admin", webhook_health),
 )

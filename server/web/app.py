@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -21,6 +21,7 @@ from server.web.origins import Origins
 from server.web.page import SafeHeaders
 from server.web.socket import SyncEndpoint
 
+Lost = Callable[[Request, Exception], Awaitable[Response]]
 PREFLIGHT_LIFETIME_S = 86_400
 METHODS = ("GET", "HEAD", "POST", "OPTIONS")
 
@@ -65,8 +66,8 @@ class Unexpected:
             await error_response(500, "InternalServerError", server_error(number).message)(scope, receive, send)
 
 
-def application(endpoint: SyncEndpoint, origins: Origins, routes: Sequence[BaseRoute]) -> Starlette:
-    """The ASGI application."""
+def application(endpoint: SyncEndpoint, origins: Origins, routes: Sequence[BaseRoute], lost: Lost) -> Starlette:
+    """The ASGI application. `lost` answers what no route takes."""
     cors = Middleware(
         CORSMiddleware,
         allow_origins=[] if origins.everyone else sorted(origins.allowed),
@@ -84,14 +85,10 @@ def application(endpoint: SyncEndpoint, origins: Origins, routes: Sequence[BaseR
     app = Starlette(
         routes=[*sockets, *routes],
         middleware=[Middleware(PlainPaths), cors, Middleware(SafeHeaders), Middleware(Unexpected)],
-        exception_handlers={404: _not_found, 405: _not_allowed},
+        exception_handlers={404: lost, 405: _not_allowed},
     )
     app.router.redirect_slashes = False  # such a redirect leads to whatever the Host header names
     return app
-
-
-async def _not_found(_: Request, __: Exception) -> Response:
-    return error_response(404, "NotFound", "There is nothing at this address.")
 
 
 async def _not_allowed(_: Request, __: Exception) -> Response:

@@ -16,8 +16,8 @@ import pytest
 from starlette.routing import Route
 
 from server.config import Settings
+from server.issuers import open_identity
 from server.logs import Console, Json
-from server.runtime import open_identity
 from server.web import bodies, lines
 from server.web.origins import Origins
 from tests.scenarios.stock import paged

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from schema.billing import Payment
 from schema.deliveries import Delivery
 from server.config import read_settings
-from server.runtime import open_identity
+from server.issuers import open_identity
 from tests.scenarios.conftest import Meet
 from tests.scenarios.stock import found, paged
 from tests.support.http import http_client

@@ -10,10 +10,10 @@ import pytest
 
 from schema.images import Image
 from schema.system import Job
-from schema.users import AdminRole
+from schema.users import AdminRole, User
 from server.store.codec import encode
 from tests.scenarios.conftest import Meet
-from tests.scenarios.stock import found, member, now, one, paged, put, result_of
+from tests.scenarios.stock import change, found, member, now, one, paged, put, result_of
 from tests.support.live import LiveClient, Refusal, world_client
 from tests.support.world import World
 
@@ -173,3 +173,32 @@ async def test_the_first_administrator_is_made_from_outside(world: World) -> Non
         assert await command("list") == "ana"
         assert await command("revoke", "ana") == "ana is an administrator no longer"
         await status.until(lambda value: value is False)
+
+
+async def test_members_are_listed_and_found_while_their_balances_move(world: World) -> None:
+    async with world_client(world, "root", admin=True) as admin, world_client(world, "ana") as ana:
+        everybody = await admin.watch("admin:getUsers", **paged())
+        for name in ("root", "ana", "anatole", "ben"):
+            async with world_client(world, name) as newcomer:
+                await newcomer.mutation("users:ensureUser")
+        await everybody.until(lambda page: len(page["page"]) == 4)
+        assert [each["userId"] for each in everybody.value["page"]] == ["ben", "anatole", "ana", "root"]
+        assert [each["isAdmin"] for each in everybody.value["page"]] == [False, False, False, True]
+        assert {each["credits"] for each in everybody.value["page"]} == {10}
+
+        ben = await member(world, "ben")
+        await change(world, User, ben.id, email="ana@example.com", name="Ben")
+        found_anas = await admin.watch("admin:findUsers", text="ana")
+        assert [each["userId"] for each in found_anas.value] == ["ana", "anatole"]
+        (by_address,) = await admin.query_once("admin:findUsers", text=" ana@example.com ")
+        assert (by_address["userId"], by_address["name"]) == ("ben", "Ben")
+        assert await admin.query_once("admin:findUsers", text="nobody") == []
+
+        await admin.mutation("admin:adjustCredits", userId="ana", amount=-4, reason="a slip")
+
+        await found_anas.until(lambda found: found[0]["credits"] == 6)
+        await everybody.until(lambda page: {each["userId"]: each["credits"] for each in page["page"]}["ana"] == 6)
+        for path, args in (("admin:getUsers", paged()), ("admin:findUsers", {"text": "ana"})):
+            with pytest.raises(Refusal) as refusal:
+                await ana.query_once(path, **args)
+            assert refusal.value.code == "FORBIDDEN"

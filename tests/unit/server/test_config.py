@@ -39,7 +39,7 @@ def test_an_empty_variable_is_one_that_is_not_set() -> None:
         "APP_ENV", "HOST", "PORT", "PUBLIC_URL", "DATA_DIR", "MONGODB_URI", "CLERK_JWT_ISSUER_DOMAIN", "ADMIN_USER_IDS",
         "ALLOWED_ORIGINS", "MAX_UPLOAD_BYTES", "GENERATION_CONCURRENCY", "GENERATION_TIMEOUT_S", "LOG_FORMAT", "LOG_LEVEL",
         "CLERK_WEBHOOK_SECRET", "CLERK_AUTHORIZED_PARTIES", "POLAR_ACCESS_TOKEN", "POLAR_PRODUCT_ID", "POLAR_WEBHOOK_SECRET",
-        "POLAR_ENV", "POLAR_BASE_URL", "GENERATION_LEASE_S",
+        "POLAR_ENV", "POLAR_BASE_URL", "GENERATION_LEASE_S", "CLERK_PUBLISHABLE_KEY",
     )  # fmt: skip
     assert read_settings(dict.fromkeys(names, ""), default_environment="development") == settings()
 
@@ -131,6 +131,15 @@ def test_production_is_stricter() -> None:
     assert settings("development", **PRODUCTION, APP_ENV="production") == settings("production", **PRODUCTION)
 
 
+def test_the_page_signs_in_with_clerk_only_where_clerks_tokens_count() -> None:
+    key = "pk_live_Y2xlcmsuZXhhbXBsZS5jb20k"
+    read = settings(CLERK_PUBLISHABLE_KEY=f" {key} ", CLERK_JWT_ISSUER_DOMAIN="https://clerk.example.com")
+    assert (read.clerk_publishable_key, read.clerk_domain) == (key, "clerk.example.com")
+    assert settings().clerk_domain is None
+    with pytest.raises(ConfigurationError, match="CLERK_JWT_ISSUER_DOMAIN is not"):
+        settings(CLERK_PUBLISHABLE_KEY=key)
+
+
 @pytest.mark.parametrize("missing", PRODUCTION)
 def test_what_production_lacks_is_named(missing: str) -> None:
     present = {name: value for name, value in PRODUCTION.items() if name != missing}
@@ -158,6 +167,7 @@ def test_what_production_lacks_is_named(missing: str) -> None:
         ("POLAR_BASE_URL", "api.polar.sh"),
         ("PUBLIC_URL", "anime.example"),
         ("PUBLIC_URL", "javascript:alert(1)"),
+        ("CLERK_PUBLISHABLE_KEY", "sk_test_c2VjcmV0"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_it_must_be(name: str, value: str) -> None:

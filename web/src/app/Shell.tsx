@@ -1,0 +1,42 @@
+import { Authenticated } from "convex/react";
+import type { ReactNode } from "react";
+import { useSession } from "../auth/session";
+import { Button, Icon, Menu, MenuItem } from "../design";
+import { ConnectionBanner } from "./ConnectionBanner";
+import { usePath } from "./router";
+import { Wordmark } from "./Wordmark";
+import "./shell.css";
+
+/** The head and foot around every page. */
+export function Shell({ children, corner }: { children: ReactNode; /** Beside the account, for instance the balance. */ corner?: ReactNode }) {
+  const path = usePath();
+  const { isSignedIn, isLoading, name, signOut, asks, signIn } = useSession();
+  const here = (to: string) => (path === to ? "page" : undefined);
+  return (
+    <>
+      <a className="skip" href="#main">Skip to the content</a>
+      <header className="head" data-member={isSignedIn}>
+        <a className="head-mark" href="/" aria-label="Anime Leak, home"><Wordmark /></a>
+        <nav className="head-nav" aria-label="Main">
+          <a href="/" aria-current={here("/")}>{isSignedIn ? "Studio" : "Home"}</a>
+          <a href="/gallery" aria-current={here("/gallery")}>Gallery</a>
+        </nav>
+        <div className="head-end">
+          <Authenticated>{corner}</Authenticated>
+          {isSignedIn ? (
+            <Menu label="Account" testid="account" trigger={<><Icon name="user" /><span className="head-name">{name}</span><Icon name="down" size={16} /></>}>
+              <MenuItem href="/credits"><Icon name="credit" /> Credits and payments</MenuItem>
+              <MenuItem onSelect={signOut} testid="sign-out"><Icon name="out" /> Sign out</MenuItem>
+            </Menu>
+          ) : (
+            !isLoading && (asks === "elsewhere"
+              ? <Button size="s" look="solid" onClick={() => signIn()}>Sign in</Button>
+              : path !== "/" && <a className="button button-solid button-s" href="/">Sign in</a>)
+          )}
+        </div>
+      </header>
+      <ConnectionBanner />
+      <main id="main" tabIndex={-1}>{children}</main>
+    </>
+  );
+}
