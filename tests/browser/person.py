@@ -133,6 +133,7 @@ class Person:
     async def photograph(self, folder: Path, scene: str) -> None:
         """Keep what the person sees, for whoever looks at the run."""
         self._photographs += 1
+        await self.page.bring_to_front()  # a tab behind another one may never be painted
         await self.page.screenshot(path=folder / f"{scene}-{self.name}-{self._photographs}.png")
 
     def unexpected(self) -> list[str]:

@@ -114,6 +114,7 @@ async def test_declining_buying_and_a_refund_are_said_as_they_are(world: World, 
     await till.get_by_test_id("refund-all").click()
     await expect(till.get_by_test_id("stamp")).to_have_text("Refunded")
     await yan.has_credits(0)
+    await till.close()
 
 
 async def test_who_is_no_administrator_is_told_so_until_they_are(world: World, invite: Invite) -> None:
