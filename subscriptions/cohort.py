@@ -18,7 +18,7 @@ import msgspec
 from subscriptions.answers import Answer
 from subscriptions.leap import Leap
 from subscriptions.push import Push
-from subscriptions.seams import Bundle, Line
+from subscriptions.seams import Line, Row
 from subscriptions.version import StateVersion
 
 
@@ -43,10 +43,10 @@ class Seat(Protocol):
 class Cohort:
     """Members in a row, and the lines to them in the same order. `emptied` is told when the last has left."""
 
-    __slots__ = ("_ahead", "_bundle", "_emptied", "_here", "_push", "_reached", "_seats", "kind", "spoken_at", "turn")
+    __slots__ = ("_ahead", "_emptied", "_here", "_push", "_reached", "_row", "_seats", "kind", "spoken_at", "turn")
 
-    def __init__(self, kind: Hashable, here: View, bundle: Bundle[Any], emptied: Callable[[Cohort], None]) -> None:
-        self.kind, self._here, self._bundle, self._emptied = kind, here, bundle, emptied
+    def __init__(self, kind: Hashable, here: View, row: Row[Any], emptied: Callable[[Cohort], None]) -> None:
+        self.kind, self._here, self._row, self._emptied = kind, here, row, emptied
         self._ahead: View | None = None
         self._push = Push(b"")
         self._reached = 0
@@ -72,7 +72,7 @@ class Cohort:
         """Take in a socket that is at `view`, over a line of this kind that takes frames."""
         seat.cohort, seat.place = self, len(self._seats)
         self._seats.append(seat)
-        self._bundle.append(line)
+        self._row.append(line)
         if self._ahead is not None:
             self._swap(seat.place, self._reached)
             self._reached += 1
@@ -94,7 +94,7 @@ class Cohort:
         self._swap(place, len(self._seats) - 1)
         self._seats.pop()
         seat.cohort = None
-        return view, self._bundle.pop()
+        return view, self._row.pop()
 
     def lead(self, query_id: int, leap: Leap, now: float) -> bool:
         """Begin a leap; false when that is not all there is to do and each has to go alone. `now` is the loop's time."""
@@ -118,7 +118,7 @@ class Cohort:
         if self._ahead is None:
             return False
         start, self._reached = self._reached, min(self._reached + count, len(self._seats))
-        for finish in self._bundle.write(self._push, start, self._reached):
+        for finish in self._row.write(self._push, start, self._reached):
             finish()
         if self._reached < len(self._seats):
             return True
@@ -148,4 +148,4 @@ class Cohort:
             seats = self._seats
             seats[one], seats[other] = seats[other], seats[one]
             seats[one].place, seats[other].place = one, other
-            self._bundle.swap(one, other)
+            self._row.swap(one, other)

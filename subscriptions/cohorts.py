@@ -107,7 +107,7 @@ class Cohorts:
         self._watch(answer, cohort, query_id)
 
     def _found(self, key: Key, view: View, line: Line) -> Cohort:
-        cohort = self._open[key] = Cohort(line.kind, view, line.bundle(), self._emptied)
+        cohort = self._open[key] = Cohort(line.kind, view, line.row(), self._emptied)
         self._keys[cohort] = key
         for query_id, answer in view.shown.items():
             self.show(cohort, query_id, answer)

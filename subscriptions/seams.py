@@ -34,11 +34,11 @@ class Line(Protocol):
 
     @property
     def kind(self) -> Hashable | None:
-        """Lines of one kind take frames of one form and can be bundled; None where that is not to be had."""
+        """Lines of one kind take frames of one form and can be written to in a row; None where that is not to be had."""
         ...
 
-    def bundle(self) -> Bundle[Any]:
-        """An empty bundle for lines of this kind."""
+    def row(self) -> Row[Any]:
+        """An empty row for lines of this kind."""
         ...
 
     def abort(self) -> None:
@@ -46,7 +46,7 @@ class Line(Protocol):
         ...
 
 
-class Bundle(Protocol[L]):
+class Row(Protocol[L]):
     """Lines of one kind in a row, all of which take frames: one message to many of them without a look at each."""
 
     def append(self, line: L) -> None:

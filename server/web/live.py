@@ -75,9 +75,9 @@ class LiveLine:
         connection = self._transport.get_extra_info("socket")
         return None if connection is None else connection.fileno()
 
-    def bundle(self) -> LiveBundle:
-        """An empty bundle for lines of this kind."""
-        return LiveBundle(self._bits)
+    def row(self) -> LiveRow:
+        """An empty row for lines of this kind."""
+        return LiveRow(self._bits)
 
     def finish(self, rest: bytes) -> None:
         """Write the rest of a frame that was not taken whole. It waits in the transport, and the line is full."""
@@ -108,7 +108,7 @@ class LiveLine:
         self._transport.abort()
 
 
-class LiveBundle:
+class LiveRow:
     """Lines of one form in a row. Frames go to their descriptors, past the transports, whose buffers are empty.
 
     Invariant: every line is writable. A line that ceases to be says so before its transport buffers or closes anything, and is
@@ -123,7 +123,7 @@ class LiveBundle:
         self._descriptors = array("i")
 
     def __repr__(self) -> str:
-        return f"<LiveBundle of {len(self._lines)}, deflate {self._bits}>"
+        return f"<LiveRow of {len(self._lines)}, deflate {self._bits}>"
 
     def append(self, line: LiveLine) -> None:
         """Add a line at the end."""

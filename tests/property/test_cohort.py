@@ -19,7 +19,7 @@ from subscriptions.cohort import Cohort, View
 from subscriptions.effects import Value
 from subscriptions.leap import Leap
 from subscriptions.version import StateVersion
-from tests.support.virtual import MemoryBundle, MemoryLine
+from tests.support.virtual import MemoryLine, MemoryRow
 
 QUERY, OTHER = 4, 5
 
@@ -54,7 +54,7 @@ class CohortMachine(RuleBasedStateMachine):
         self.other = answer(0, 0)
         here = View(StateVersion(1, 0, Timestamp(1)), {QUERY: answer(1, 1), OTHER: self.other})
         self.emptied: list[Cohort] = []
-        self.cohort = Cohort("memory", here, MemoryBundle(), self.emptied.append)
+        self.cohort = Cohort("memory", here, MemoryRow(), self.emptied.append)
         self.here, self.ahead = here, here
         self.under_way: bytes | None = None
         self.members: list[Member] = []
@@ -115,7 +115,7 @@ class CohortMachine(RuleBasedStateMachine):
     @rule(count=st.integers(1, 3))
     def it_is_handed_over(self, count: int) -> None:
         view = self.cohort.view
-        other = Cohort("memory", view, MemoryBundle(), self.emptied.append)
+        other = Cohort("memory", view, MemoryRow(), self.emptied.append)
         while self.cohort.move(other, count):
             self._in_order(self.cohort)
         assert self.emptied[-1] is self.cohort
@@ -148,10 +148,10 @@ class CohortMachine(RuleBasedStateMachine):
 
     def _in_order(self, cohort: Cohort) -> None:
         seats: list[Any] = cohort._seats
-        bundle = cohort._bundle
-        assert isinstance(bundle, MemoryBundle)
+        row = cohort._row
+        assert isinstance(row, MemoryRow)
         assert [seat.place for seat in seats] == list(range(len(seats)))
-        assert [seat.line for seat in seats] == bundle.lines
+        assert [seat.line for seat in seats] == row.lines
 
     def _gone(self, member: Member) -> None:
         if member.cohort is not None:
@@ -167,7 +167,7 @@ class CohortMachine(RuleBasedStateMachine):
 
     def _begin_anew(self) -> None:
         view = self.here if self.under_way is None else self.ahead
-        self.cohort = Cohort("memory", view, MemoryBundle(), self.emptied.append)
+        self.cohort = Cohort("memory", view, MemoryRow(), self.emptied.append)
         self.here, self.ahead, self.under_way = view, view, None
 
 
@@ -178,7 +178,7 @@ TestCohort = CohortMachine.TestCase
 def test_no_leap_is_begun_that_is_not_the_same_for_all() -> None:
     other = answer(1, 0)
     old = answer(1, 1)
-    cohort = Cohort("memory", View(StateVersion(1, 0, Timestamp(5)), {QUERY: old, OTHER: other}), MemoryBundle(), print)
+    cohort = Cohort("memory", View(StateVersion(1, 0, Timestamp(5)), {QUERY: old, OTHER: other}), MemoryRow(), print)
     new = answer(6, 2)
     assert not cohort.lead(QUERY, Leap(old, new, Timestamp(4), 0.0), 0.0), "it would lead back"
     assert not cohort.lead(OTHER, Leap(old, new, Timestamp(6), 0.0), 0.0), "nobody shows what it leads from"

@@ -94,8 +94,8 @@ class MemoryLine:
     def kind(self) -> str | None:
         return "memory"
 
-    def bundle(self) -> MemoryBundle:
-        return MemoryBundle()
+    def row(self) -> MemoryRow:
+        return MemoryRow()
 
     @property
     def writable(self) -> bool:
@@ -142,7 +142,7 @@ class MemoryLine:
         self.cuts.append("cut")
 
 
-class MemoryBundle:
+class MemoryRow:
     """Lines of memory in a row; every one of them must take frames, and is written to like any other."""
 
     def __init__(self) -> None:

@@ -91,7 +91,7 @@ def test_who_has_had_something_else_to_do_since_is_left_out() -> None:
     assert len(the_cohort(quiet)) == FEW_MEMBERS
 
 
-@pytest.mark.parametrize("why", ["an answer is stale", "a line cannot be bundled"])
+@pytest.mark.parametrize("why", ["an answer is stale", "a line cannot be in a row"])
 def test_nobody_is_gathered_who(why: str, monkeypatch: pytest.MonkeyPatch) -> None:
     site = Site()
     if why == "an answer is stale":

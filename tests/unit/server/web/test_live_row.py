@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 
-from server.web.live import LiveBundle, LiveLine, finished
+from server.web.live import LiveLine, LiveRow, finished
 from subscriptions.push import Push
 
 SMALL_BUFFER = 4_096
@@ -64,7 +64,7 @@ class Connection(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def connections(count: int) -> AsyncIterator[tuple[LiveBundle, list[Connection]]]:
+async def connections(count: int) -> AsyncIterator[tuple[LiveRow, list[Connection]]]:
     loop = asyncio.get_running_loop()
     listener = socket.create_server(("127.0.0.1", 0))
     made: list[Connection] = []
@@ -76,10 +76,10 @@ async def connections(count: int) -> AsyncIterator[tuple[LiveBundle, list[Connec
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER)
             _, connection = await loop.connect_accepted_socket(partial(Connection, client), ours)
             made.append(connection)
-        bundle = made[0].live.bundle()
+        row = made[0].live.row()
         for connection in made:
-            bundle.append(connection.live)
-        yield bundle, made
+            row.append(connection.live)
+        yield row, made
     finally:
         listener.close()
         for connection in made:
@@ -89,25 +89,25 @@ async def connections(count: int) -> AsyncIterator[tuple[LiveBundle, list[Connec
 
 
 async def test_a_frame_reaches_whom_it_is_for_and_nobody_else() -> None:
-    async with connections(5) as (bundle, made):
+    async with connections(5) as (row, made):
         short = Push(b"hello")
-        bundle.swap(0, 4)
-        assert bundle.write(short, 1, 3) == []
-        assert bundle.pop() is made[0].live
-        assert bundle.write(Push(b"again"), 0, 1) == []
+        row.swap(0, 4)
+        assert row.write(short, 1, 3) == []
+        assert row.pop() is made[0].live
+        assert row.write(Push(b"again"), 0, 1) == []
         frame = finished(short, None)
         assert [await made[place].read(len(frame)) for place in (1, 2)] == [frame, frame]
         assert await made[4].read(7) == finished(Push(b"again"), None)
         with pytest.raises(BlockingIOError):
             made[0].client.recv(1)
-        assert repr(bundle) == "<LiveBundle of 4, deflate None>"
+        assert repr(row) == "<LiveRow of 4, deflate None>"
 
 
 async def test_what_was_not_taken_follows_by_the_transport_in_order() -> None:
     """A reader that does not read takes a part of the first frame; every byte arrives once it reads, and nothing overtakes it."""
-    async with connections(2) as (bundle, made):
+    async with connections(2) as (row, made):
         frame, slow = finished(PUSH, None), made[0]
-        (finish, *others) = bundle.write(PUSH, 0, 2)
+        (finish, *others) = row.write(PUSH, 0, 2)
         assert len(others) == 1
         assert slow.filled == 0
         finish()
@@ -120,12 +120,12 @@ async def test_what_was_not_taken_follows_by_the_transport_in_order() -> None:
 
 
 async def test_a_line_that_has_broken_ends_and_the_others_get_theirs() -> None:
-    async with connections(3) as (bundle, made):
+    async with connections(3) as (row, made):
         made[1].client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
         made[1].client.close()
         short = Push(b"hello")
         for _ in range(3):  # the first write after a reset may still be taken
-            for finish in bundle.write(short, 0, 3):
+            for finish in row.write(short, 0, 3):
                 finish()
         async with asyncio.timeout(20):
             await made[1].lost.wait()
