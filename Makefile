@@ -15,7 +15,9 @@ run: $(VENV)/run.done
 page: $(VENV)/run.done
 	@$(BIN)/python -m server page
 
-test: $(VENV)/test.done page chromium redis
+# What Debian brings and what PyPI and npm bring is fetched side by side.
+test:
+	@$(MAKE) --no-print-directory --jobs 2 programs tested-page
 	$(BIN)/python -m pytest --numprocesses 4 $(SPREAD) $(ARGS)
 
 check: $(VENV)/test.done
@@ -38,19 +40,21 @@ FUZZ_S ?= 300
 fuzz: $(VENV)/test.done
 	FUZZ_S=$(FUZZ_S) $(BIN)/python -m pytest tests/fuzz $(ARGS)
 
-# Browser tests need a real browser. Where there is none and we may install Debian's, we do; otherwise we say what to do.
-.PHONY: chromium
-chromium:
-	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
-	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -yqq chromium fonts-liberation >/dev/null; } \
-	|| { echo "The browser tests need Chromium. Install it (Debian: apt-get install chromium fonts-liberation) and run make test again." >&2; exit 1; }
+# Browser tests need a real browser, and what is said of several processes is tested with a real Redis. Where one is missing and we
+# may install Debian's, we do; otherwise we say what to do.
+.PHONY: programs
+programs:
+	@missing=""; \
+	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
+	|| missing="chromium fonts-liberation"; \
+	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
+	[ -z "$$missing" ] \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -yqq $$missing >/dev/null; } \
+	|| { echo "The tests need $$missing. Install them (Debian: apt-get install $$missing) and run make test again." >&2; exit 1; }
 
-# What is said of several processes is tested with a real Redis.
-.PHONY: redis
-redis:
-	@command -v redis-server >/dev/null \
-	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -yqq redis-server >/dev/null; } \
-	|| { echo "The tests need redis-server. Install it (Debian: apt-get install redis-server) and run make test again." >&2; exit 1; }
+.PHONY: tested-page
+tested-page: $(VENV)/test.done
+	@$(BIN)/python -m server page
 
 $(VENV)/python.done:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
