@@ -4,6 +4,7 @@ import { Icon } from "../design";
 import "./connection.css";
 
 const PATIENCE_MS = 1_200;
+const IS_LOCAL = /^(localhost|127\.|\[::1\])/.test(location.hostname);
 
 export type Connection = "open" | "connecting" | "reconnecting" | "offline";
 
@@ -19,7 +20,9 @@ export function ConnectionBanner() {
     return () => clearTimeout(timer);
   }, [isWebSocketConnected]);
   let state: Connection = "open";
-  if (!isWebSocketConnected) state = !online ? "offline" : hasEverConnected ? "reconnecting" : "connecting";
+  // A socket notices late that the network went; a server on this machine is reached without one.
+  if (!online && (!isWebSocketConnected || !IS_LOCAL)) state = "offline";
+  else if (!isWebSocketConnected) state = hasEverConnected ? "reconnecting" : "connecting";
   const words = {
     open: "",
     connecting: "Connecting…",

@@ -1,7 +1,8 @@
 import { Authenticated } from "convex/react";
 import type { ReactNode } from "react";
 import { useSession } from "../auth/session";
-import { Button, Icon, Menu, MenuItem } from "../design";
+import { Button } from "../design";
+import { AccountMenu } from "./AccountMenu";
 import { ConnectionBanner } from "./ConnectionBanner";
 import { usePath } from "./router";
 import { Wordmark } from "./Wordmark";
@@ -10,12 +11,12 @@ import "./shell.css";
 /** The head and foot around every page. */
 export function Shell({ children, corner }: { children: ReactNode; /** Beside the account, for instance the balance. */ corner?: ReactNode }) {
   const path = usePath();
-  const { isSignedIn, isLoading, name, signOut, asks, signIn } = useSession();
+  const { isSignedIn, isLoading, asks, signIn } = useSession();
   const here = (to: string) => (path === to ? "page" : undefined);
   return (
     <>
       <a className="skip" href="#main">Skip to the content</a>
-      <header className="head" data-member={isSignedIn}>
+      <header className="head" data-tight={isSignedIn || path !== "/"}>
         <a className="head-mark" href="/" aria-label="Anime Leak, home"><Wordmark /></a>
         <nav className="head-nav" aria-label="Main">
           <a href="/" aria-current={here("/")}>{isSignedIn ? "Studio" : "Home"}</a>
@@ -24,10 +25,7 @@ export function Shell({ children, corner }: { children: ReactNode; /** Beside th
         <div className="head-end">
           <Authenticated>{corner}</Authenticated>
           {isSignedIn ? (
-            <Menu label="Account" testid="account" trigger={<><Icon name="user" /><span className="head-name">{name}</span><Icon name="down" size={16} /></>}>
-              <MenuItem href="/credits"><Icon name="credit" /> Credits and payments</MenuItem>
-              <MenuItem onSelect={signOut} testid="sign-out"><Icon name="out" /> Sign out</MenuItem>
-            </Menu>
+            <AccountMenu />
           ) : (
             !isLoading && (asks === "elsewhere"
               ? <Button size="s" look="solid" onClick={() => signIn()}>Sign in</Button>

@@ -21,3 +21,6 @@ export function fromNow(at: number, now: number): string {
 }
 
 export const onDate = (at: number): string => moment.format(new Date(at));
+
+/** For what has happened: a clock that is a little behind must not put it into the future. */
+export const ago = (at: number, now: number): string => fromNow(Math.min(at, now), now);

@@ -4,7 +4,8 @@ import { api } from "../_generated/api.js";
 import { sentence } from "../app/errors";
 import { useEnrolled } from "../app/Enrolment";
 import { go } from "../app/router";
-import { fromNow, onDate } from "../app/time";
+import { Drop } from "../app/Wordmark";
+import { ago, onDate } from "../app/time";
 import { useNow } from "../app/useNow";
 import { useSession } from "../auth/session";
 import { Button, Dialog, EmptyState, Spinner, TextField, useToast } from "../design";
@@ -44,6 +45,7 @@ function Ledger() {
   return (
     <div className="page credits-page">
       <section className="balance" aria-labelledby="balance-title">
+        <div className="balance-art" aria-hidden="true"><Drop size={64} /><Drop size={120} /><Drop size={84} /></div>
         <h1 id="balance-title">Credits</h1>
         <p className="balance-number" data-testid="balance">{balance?.credits ?? "…"}</p>
         <p>
@@ -90,7 +92,7 @@ function Entry({ what, amount, at, now, after }: { what: string; amount: number;
     <li className="entry" data-testid="entry">
       <span className="entry-what">{what}</span>
       <span className="entry-amount" data-sign={amount < 0 ? "minus" : "plus"}>{signed(amount)}</span>
-      <time className="entry-when" dateTime={new Date(at).toISOString()} title={onDate(at)}>{fromNow(at, now)}</time>
+      <time className="entry-when" dateTime={new Date(at).toISOString()} title={onDate(at)}>{ago(at, now)}</time>
       <span className="entry-after">{after}</span>
     </li>
   );

@@ -2,7 +2,7 @@ import { useMutation, useQuery } from "convex/react";
 import { useState } from "react";
 import { api } from "../_generated/api.js";
 import { refusalOf, sentence } from "../app/errors";
-import { fromNow } from "../app/time";
+import { ago } from "../app/time";
 import { useNow } from "../app/useNow";
 import { usePurchase } from "../credits/PurchaseProvider";
 import { Button, useToast } from "../design";
@@ -50,7 +50,7 @@ function FailedCard({ image, now }: { image: FailedImage; now: number }) {
       <div className="failed-thumb"><Picture image={image} /></div>
       <div>
         <p>{image.generationError || "The drawing did not work out."}</p>
-        <p className="failed-when">Photo from {fromNow(image.createdAt, now)}</p>
+        <p className="failed-when">Photo from {ago(image.createdAt, now)}</p>
         <div className="failed-row">
           <Button size="s" look="solid" icon="retry" busy={busy} onClick={again} data-testid="retry-original">Try again</Button>
           <Button size="s" look="quiet" icon="trash" onClick={() => remove(image._id, "Photo")} data-testid="delete">Delete</Button>

@@ -1,5 +1,5 @@
 import { useState } from "react";
-import { fromNow, onDate } from "../app/time";
+import { ago, onDate } from "../app/time";
 import { useNow } from "../app/useNow";
 import { useSession } from "../auth/session";
 import { Button, ButtonLink } from "../design";
@@ -46,7 +46,7 @@ function OpenModal({ image, onClose, onDeleted, ...stepping }: ImageModalProps &
       <div>
         <p className="stage-title" aria-hidden="true">{isProcessing ? "On its way" : "Yours"}</p>
         <p className="side-when" title={onDate(image.createdAt)}>
-          {isProcessing ? "The ink is still wet." : `Drawn ${fromNow(image.createdAt, now)}.`}
+          {isProcessing ? "The ink is still wet." : `Drawn ${ago(image.createdAt, now)}.`}
         </p>
       </div>
       {!isProcessing && (

@@ -1,4 +1,4 @@
-import { fromNow } from "../app/time";
+import { ago } from "../app/time";
 import type { GalleryImageType, Showable } from "./types";
 
 export type Status = "completed" | "failed" | "pending" | "processing";
@@ -14,7 +14,7 @@ export function keyOf(image: Showable): string {
 }
 
 export function describe(image: Showable, now: number): string {
-  const age = fromNow(image.createdAt, now);
+  const age = ago(image.createdAt, now);
   switch (statusOf(image)) {
     case "pending":
       return `Photo from ${age}, waiting to be drawn`;

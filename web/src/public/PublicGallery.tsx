@@ -1,7 +1,7 @@
 import { usePaginatedQuery } from "convex/react";
 import { useCallback, useState } from "react";
 import { api } from "../_generated/api.js";
-import { fromNow } from "../app/time";
+import { ago } from "../app/time";
 import { useNow } from "../app/useNow";
 import { useSession } from "../auth/session";
 import { ButtonLink } from "../design";
@@ -62,7 +62,7 @@ function PublicModal({ image, ...stepping }: ModalProps) {
     <Stage image={image} title={describe(image, now)} {...stepping}>
       <div>
         <p className="stage-title" aria-hidden="true">Leaked</p>
-        <p className="side-when">{fromNow(image.featuredAt ?? image.createdAt, now)}, by somebody who keeps their name to themselves.</p>
+        <p className="side-when">{ago(image.featuredAt ?? image.createdAt, now)}, by somebody who keeps their name to themselves.</p>
       </div>
       <div className="side-part">
         <p>It was a photo once. Yours can leak, too: it takes about as long as reading this.</p>

@@ -32,11 +32,13 @@ export function Desk() {
   return (
     <div className="desk" data-testid="desk" data-desk={uploads.desk}>
       <div className="feed" data-dry={isDry || undefined}>
-        <Drop size={104} />
-        <h2 className="feed-title">{isDry ? "Out of ink" : "Feed me a photo"}</h2>
-        <p className="feed-ways">
-          {isDry ? "Your credits are used up. What you drop now waits here until there are new ones." : "Drop it anywhere, paste it, or"}
-        </p>
+        <Drop size={92} />
+        <div className="feed-words">
+          <h2 className="feed-title">{isDry ? "Out of ink" : "Feed me a photo"}</h2>
+          <p className="feed-ways">
+            {isDry ? "Your credits are used up. What you drop now waits here until there are new ones." : "Drop it anywhere, paste it, or"}
+          </p>
+        </div>
         <div className="feed-row">
           {isDry && <Button look="hot" size="l" onClick={open} data-testid="get-credits">Get credits</Button>}
           <Button look={isDry ? "plain" : "hot"} size="l" icon="picture" onClick={() => picker.current?.click()} data-testid="pick">Pick photos</Button>
