@@ -249,6 +249,7 @@ async def test_a_delete_of_more_than_the_log_holds(place: World) -> None:
         async with asyncio.timeout(3 * DEADLINE_S):
             await place.runtime.hub.alarms.reached(await place.runtime.store.newest())
         await people.traces.until(lambda value: value == 0)
+        await people.all_see(2)
         people.saw_nothing_but(1, 2)
         after = await counted(place)
         assert grown(before, after, "anime_feed_events_total") >= rows
