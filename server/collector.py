@@ -4,8 +4,8 @@ A full pass looks at everything that sockets consist of, 60 microseconds each: w
 for a third of a second (performance 5). So what has survived the young generations is set aside, which costs nothing, and is
 not looked at until enough sockets have closed to be worth it: closed ones hang together in circles and would stay for ever.
 
-The collector counts what is made less what is let go of. Where as much goes as comes it never runs by itself, and what has come in
-five seconds of a hundred writes each takes it 25 ms: so it is asked for several times a second.
+The collector counts what is made less what is let go of. Where as much goes as comes it never runs by itself, and what has come
+in five seconds of a hundred writes each takes it 25 ms: so it is asked for several times a second.
 """
 
 from __future__ import annotations
