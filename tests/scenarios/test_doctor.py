@@ -6,17 +6,23 @@ import re
 from pathlib import Path
 
 import msgspec
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
-from server.config import Settings, read_settings
+from server.config import GEMINI_MODEL, Settings, read_settings
 from server.doctor.checks import examine
+from server.doctor.gemini import check_gemini
 from server.doctor.issuer import check_issuer
 from server.doctor.mongodb import check_mongodb
 from server.doctor.polar import check_polar
-from server.doctor.verdict import Verdict
+from server.doctor.verdict import Kind, Verdict
 from tests.scenarios.test_explain import GUIDE, command
 from tests.support.polar import TOKEN, VENDOR, fails, polar_site, resets
 from tests.support.world import World, free_port
-from tests.unit.server.auth.issuer_site import issuer_site
+from tests.unit.server.auth.issuer_site import issuer_site, serving
 
 SECRET = "sk_not_a_real_secret"
 
@@ -102,3 +108,28 @@ async def test_keys_of_the_issuer() -> None:
         assert (await check_issuer(named)).kind == "ok"
         site.body = b"{}"
         assert "nobody can sign in" in (await check_issuer(named)).seen
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "seen"),
+    [
+        (200, "ok", "knows the key"),
+        (400, "failed", "refuses the key (400)"),
+        (404, "failed", "has no model"),
+        (503, "failed", "answers 503"),
+    ],
+)
+async def test_gemini_is_asked_for_the_model_alone(code: int, kind: Kind, seen: str) -> None:
+    asked: list[tuple[str, str | None]] = []
+
+    async def answer(request: Request) -> Response:
+        asked.append((request.method, request.headers.get("x-goog-api-key")))
+        return Response(VENDOR, code)
+
+    path = f"/v1beta/models/{GEMINI_MODEL}"
+    async with serving(Starlette(routes=[Route(path, answer)])) as url:
+        found = await check_gemini(settings_with(gemini_api_key=SECRET, gemini_base_url=url))
+    assert found.kind == kind
+    assert seen in found.seen
+    assert VENDOR not in str(found)
+    assert asked == [("GET", SECRET)]
