@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable
@@ -16,6 +17,8 @@ from server import roles
 from server.auth.identity import Identity
 from server.config import ConfigurationError, Environment, Settings, read_settings
 from server.dev.page_build import PageNotBuilt, build_page
+from server.doctor.checks import examine
+from server.doctor.verdict import Verdict, exit_status, line_of
 from server.explain import Evaluation, arguments_for, evaluation_text, find_query, remembered_text
 from server.functions import published
 from server.logs import set_up_logs
@@ -120,6 +123,25 @@ def beside(settings: Settings) -> Settings:
     return msgspec.structs.replace(settings, mongodb_uri=uri)
 
 
+def doctor(environment: Environment) -> int:
+    """Check the configuration and every outside service, a line each."""
+    # What is logged on the way is said by the lines, and may hold others' words.
+    logging.disable()
+    try:
+        settings = read_settings(os.environ, default_environment=environment)
+    except ConfigurationError as error:
+        say(line_of("configuration", Verdict("failed", str(error))))
+        return 1
+
+    async def all_checks() -> int:
+        found = await examine(settings)
+        for name, verdict in found.items():
+            say(line_of(name, verdict))
+        return exit_status(list(found.values()))
+
+    return run(all_checks())
+
+
 def page(_: argparse.Namespace) -> int:
     """Build the page where it is missing or older than its sources: a release does this, `dev` does it by itself."""
 
@@ -158,8 +180,8 @@ COMMANDS: dict[str, tuple[Command, Environment | None]] = {
     "admin": (admin, None),
     "explain": (explain, None),
 }
-WITHOUT_SETTINGS = ("codegen", "page")
-"""Commands that look at the sources alone."""
+WITHOUT_SETTINGS = ("codegen", "page", "doctor")
+"""Commands that look at the sources alone, or for which settings that are wrong are a finding."""
 
 
 def main() -> int:
@@ -181,6 +203,7 @@ def main() -> int:
     types.add_argument("types", nargs="?", type=Path, metavar="DIR", help="where api.d.ts, api.js, dataModel.d.ts go")
     types.add_argument("--python", type=Path, metavar="FILE", help="where the typed Python client goes")
     types.add_argument("--reference", type=Path, metavar="FILE", help="where the function reference goes")
+    commands.add_parser("doctor", help=(doctor.__doc__ or "").rstrip("."))
     commands.add_parser("page", help=(page.__doc__ or "").rstrip("."))
     arguments = parser.parse_args()
     if arguments.command == "page":
@@ -189,18 +212,20 @@ def main() -> int:
         if not (arguments.types or arguments.python or arguments.reference):
             types.error("say what to write: DIR, --python FILE or --reference FILE")
         return codegen(arguments)
+    if arguments.command == "doctor":
+        return doctor("production" if os.environ.get("MONGODB_URI") else "development")
     command, environment = COMMANDS[arguments.command]
     # Production always names its database; where none is named, the one of `make run` is meant.
     environment = environment or ("production" if os.environ.get("MONGODB_URI") else "development")
-    status = 2
+    ended = 2
     try:
         settings = read_settings(os.environ, default_environment=environment)
         set_up_logs(settings.log_format, settings.log_level)
-        status = run(command(settings, arguments))
+        ended = run(command(settings, arguments))
     except* (ConfigurationError, EmbeddedMongodError) as group:
         for error in _leaves(group):
             print(f"error: {error}", file=sys.stderr)
-    return status
+    return ended
 
 
 def run(work: Awaitable[int]) -> int:
