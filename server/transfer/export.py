@@ -35,7 +35,7 @@ DOCUMENTS: Final = "documents"
 BLOBS_FOLDER: Final = "blobs"
 BLOBS_COPIED: Final = "blobs.new"
 """Copied, and nobody knows yet whether they have a row."""
-AT_ONCE: Final = 4
+AT_ONCE: Final = 16
 """Blobs that are copied side by side."""
 MAX_BEGINNINGS: Final = 3
 TOLD_EVERY: Final = 2_000
