@@ -31,7 +31,7 @@ from tests.scenarios.test_transfer import Place, place
 from tests.support.world import fresh_database
 
 MEMBERS = 500
-AT_ONCE = 100
+AT_ONCE = 40
 PICTURE_BYTES = (4_000, 40_000)
 
 
