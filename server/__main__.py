@@ -23,10 +23,14 @@ from server.explain import Evaluation, arguments_for, evaluation_text, find_quer
 from server.functions import published
 from server.logs import set_up_logs
 from server.processes import PAGE_LOG, run_dev, run_web, run_worker, stop_on_signals
-from server.runtime import DATABASE, clock, open_database, open_runtime
+from server.runtime import DATABASE, blobs_of, clock, open_database, open_runtime
 from server.store.embedded import running_uri
 from server.store.embedded_errors import EmbeddedMongodError
+from server.store.gridfs import BlobVault
+from server.store.mongo import MongoStore
 from server.store.setup import set_up
+from server.transfer.command import export_to, import_from
+from server.transfer.errors import TransferRefused
 from server.web.explain import NotTold, ask
 from subscriptions.answers import Question
 
@@ -36,6 +40,11 @@ Command = Callable[[Settings, argparse.Namespace], Awaitable[int]]
 def say(text: str) -> None:
     """Print to whoever started us."""
     print(text, flush=True)
+
+
+def tell(text: str) -> None:
+    """Say how far it is, beside what is printed."""
+    print(text, file=sys.stderr, flush=True)
 
 
 async def dev(settings: Settings, _: argparse.Namespace) -> int:
@@ -117,6 +126,22 @@ async def explain(settings: Settings, arguments: argparse.Namespace) -> int:
     return 0
 
 
+async def export(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Write everything that is there at one moment into a folder; again on the same folder goes on."""
+    async with open_database(beside(settings)) as client:
+        store = MongoStore(client, client.get_default_database(DATABASE).name)
+        vault = BlobVault(client, blobs_of(store))
+        return await export_to(arguments.folder, client, store, vault, clock=clock, tell=tell)
+
+
+async def restore(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Read an export's folder into an empty database; again after an interruption goes on."""
+    async with open_database(beside(settings)) as client:
+        store = MongoStore(client, client.get_default_database(DATABASE).name)
+        vault = BlobVault(client, blobs_of(store))
+        return await import_from(arguments.folder, client, store, vault, clock=clock, tell=tell)
+
+
 def beside(settings: Settings) -> Settings:
     """The same settings on the database that a running `dev` has open, if one has: its folder has room for one alone."""
     uri = settings.mongodb_uri or running_uri(settings.data_dir)
@@ -179,6 +204,8 @@ COMMANDS: dict[str, tuple[Command, Environment | None]] = {
     "token": (token, "development"),
     "admin": (admin, None),
     "explain": (explain, None),
+    "export": (export, None),
+    "import": (restore, None),
 }
 WITHOUT_SETTINGS = ("codegen", "page", "doctor")
 """Commands that look at the sources alone, or for which settings that are wrong are a finding."""
@@ -195,6 +222,8 @@ def main() -> int:
         if name == "admin":
             each.add_argument("deed", choices=("grant", "revoke", "list"))
             each.add_argument("subject", nargs="?", help="the person's subject, as in their token")
+        if name in ("export", "import"):
+            each.add_argument("folder", type=Path, metavar="DIR", help="the folder of the export")
         if name == "explain":
             each.add_argument("function", help="the query, for example images:getPublicGallery")
             each.add_argument("--args", metavar="JSON", help="its arguments; a first page where it pages")
@@ -222,7 +251,7 @@ def main() -> int:
         settings = read_settings(os.environ, default_environment=environment)
         set_up_logs(settings.log_format, settings.log_level)
         ended = run(command(settings, arguments))
-    except* (ConfigurationError, EmbeddedMongodError) as group:
+    except* (ConfigurationError, EmbeddedMongodError, TransferRefused) as group:
         for error in _leaves(group):
             print(f"error: {error}", file=sys.stderr)
     return ended

@@ -44,6 +44,7 @@ from server.store.mongo import MongoStore
 from server.store.pulse import Pulse
 from server.store.setup import missing_from, set_up
 from server.store.tail import Tail
+from server.transfer.marker import Marker
 from server.web.app import application
 from server.web.blobs import blob_routes
 from server.web.calls import HttpFunctions
@@ -70,6 +71,11 @@ def clock() -> Millis:
     return time.time() * 1_000
 
 
+def blobs_of(store: MongoStore) -> str:
+    """The name of the database that holds the blobs of this one."""
+    return f"{store.database.name}_blobs"
+
+
 class Runtime:
     """A running process: its database, its feed, and what it was asked to be."""
 
@@ -90,7 +96,7 @@ class Runtime:
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self.store = store
         self.database = Database(store, SignedCursors(keys), clock)
-        self.vault = BlobVault(client, f"{store.database.name}_blobs")
+        self.vault = BlobVault(client, blobs_of(store))
         self.grants = Grants(keys)
         self.lab = PhotoLab()
         self.background = Background()
@@ -219,6 +225,10 @@ async def open_runtime(settings: Settings, registry: Registry | None = None) -> 
     """Everything but the web server and the job loop, with the feed running. Leaves nothing behind."""
     async with open_database(settings) as client:
         store = MongoStore(client, client.get_default_database(DATABASE).name)
+        if await Marker(client, blobs_of(store)).read() is not None:
+            raise ConfigurationError(
+                "An import into this database was begun and is not finished. Run the same python -m server import again."
+            )
         if settings.is_development:
             await set_up(store.database)
         elif missing := await missing_from(store.database):

@@ -115,6 +115,11 @@ class BlobVault:
                 raise BlobMissing(blob_id)
             yield bytes(chunk["data"][max(start - offset, 0) : stop - offset])
 
+    async def holds(self, blob_id: str) -> bool:
+        """Is the blob here, and whole? Raises `StoreUnavailable`."""
+        with translated(), pymongo.timeout(READ_DEADLINE_S):
+            return await self._files.find_one({"_id": blob_id}, {"_id": 1}) is not None
+
     async def delete(self, blob_id: str) -> None:
         """Remove a blob; one that is gone already is fine. Raises `StoreUnavailable`."""
         with translated(), suppress(NoFile), pymongo.timeout(DELETE_DEADLINE_S):

@@ -16,6 +16,7 @@ SECONDS: Final = {
     "tests/scenarios/test_torture.py": 24,
     "tests/scenarios/test_live_lines.py": 24,
     "tests/scenarios/test_crash_points.py": 22,
+    "tests/scenarios/test_transfer.py": 15,
     "tests/scenarios/test_attacks.py": 21,
     "tests/scenarios/test_faults.py": 20,
     "tests/scenarios/test_generations.py": 20,

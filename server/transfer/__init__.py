@@ -1,0 +1,1 @@
+"""Export and import: the whole product as a folder of files, and back."""
