@@ -52,7 +52,7 @@ async def check_mongodb(settings: Settings) -> Verdict:
         return Verdict(
             "failed",
             f"MongoDB {version}: the balances of {len(wrong)} members are not the sum of their ledger.",
-            "The worker's log names them: ledger.imbalance.",
+            "The worker's log names them under ledger.imbalance; docs/operations.md says what to do.",
         )
     if gap_ms > MAX_CLOCK_GAP_MS:
         return Verdict(
