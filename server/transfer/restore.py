@@ -67,6 +67,7 @@ class Import:
         """Check, write, and hold the ledger against the balances. Raises `TransferRefused`, `StoreUnavailable`, `OSError`."""
         manifest = await asyncio.to_thread(read_manifest, self._folder)
         self._absent = frozenset((*manifest.missing, *manifest.lost))
+        await self._check_nobody_lives()
         found = await self._marker.read()
         if found is None:
             await self._check_empty()
@@ -74,7 +75,6 @@ class Import:
             raise TransferRefused(
                 "The import of another export into this database was begun. Finish that one, or drop both databases first."
             )
-        await self._check_nobody_lives()
         await self._check_files(manifest)
         done = [] if found is None else found[1]
         if found is None:
