@@ -31,6 +31,8 @@ FLAGS: Final = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
 )
 ARTIFACTS: Final = Path(__file__).parents[1] / "artifacts"
 WINDOW: Final = (1200, 900)
