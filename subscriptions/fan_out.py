@@ -12,6 +12,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Sequence
 
+from schema.values import Millis
 from subscriptions.answers import Answer, Watching
 from subscriptions.cohort import Cohort
 from subscriptions.cohorts import Cohorts, Crowd
@@ -19,26 +20,29 @@ from subscriptions.leap import Leap, Screen
 
 FEW_WATCHERS = 8
 """Below so many a fan-out is not worth its while: each is woken and finds the shared answer."""
-SLICE, YIELDS = 32, 4
-"""Frames between two pauses, and turns of the loop in each: a small push takes some twenty turns from its commit to its line,
-and waits for a slice only after every fourth of them."""
+SLICE, YIELDS = 32, 12
+"""Frames between two pauses, and at most so many turns of the loop in each: a small push takes some twenty turns from its commit
+to its line, and waits for a slice only where it waits for the database."""
+IDLE_TURN: Millis = 0.02
+"""A turn that was over sooner was nobody's: a pause is as long as somebody makes use of it."""
 
 log = logging.getLogger("anime.hub")
 
 
 class FanOuts:
     """The fan-outs under way. `successor` finds what follows an answer and holds it, or None when there is not one for all;
-    `arrived` is told when nobody is left who might take it."""
+    `arrived` is told when nobody is left who might take it, `clock` is the time in milliseconds."""
 
-    __slots__ = ("_arrived", "_cohorts", "_successor", "_tasks", "slice")
+    __slots__ = ("_arrived", "_clock", "_cohorts", "_successor", "_tasks", "slice")
 
     def __init__(
         self,
         successor: Callable[[Answer], Awaitable[Leap | None]],
         arrived: Callable[[Leap], None],
         cohorts: Cohorts,
+        clock: Callable[[], Millis],
     ) -> None:
-        self._successor, self._arrived, self._cohorts = successor, arrived, cohorts
+        self._successor, self._arrived, self._cohorts, self._clock = successor, arrived, cohorts, clock
         self._tasks: set[asyncio.Task[None]] = set()
         self.slice = SLICE
 
@@ -72,7 +76,7 @@ class FanOuts:
                     while left and (leap is None or leap.new.is_current):
                         _wake(left[0] if leap is None else [each for each in left[0] if not _leap(each, leap)])
                         left.popleft()
-                        await _pause()
+                        await self._pause()
                 finally:
                     if leap is not None:
                         self._arrived(leap)
@@ -99,17 +103,26 @@ class FanOuts:
             return
         if leap is None or not cohort.lead(query_id, leap, asyncio.get_running_loop().time()):
             while cohort.shed(self.slice):
-                await _pause()
+                await self._pause()
             return
         self._cohorts.led(cohort)
         while cohort.carry(self.slice):
-            await _pause()
+            await self._pause()
         while cohort and (twin := self._cohorts.twin(cohort)) is not None and cohort.move(twin, self.slice):
-            await _pause()
+            await self._pause()
         if cohort and leap.new.is_current:
             self._cohorts.show(cohort, query_id, leap.new)
         elif cohort:
             self.tell(leap.new, (), ((cohort, query_id),))
+
+    async def _pause(self) -> None:
+        """Let everybody else go first, until a turn passes in which nobody does."""
+        now = self._clock()
+        for _ in range(YIELDS):
+            await asyncio.sleep(0)
+            before, now = now, self._clock()
+            if now - before < IDLE_TURN:
+                return
 
     def _start(self, work: Coroutine[None, None, None], old: Answer) -> None:
         task = asyncio.create_task(work, name=f"fan out {old.question.path}")
@@ -120,11 +133,6 @@ class FanOuts:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("a fan-out broke", exc_info=task.exception(), extra={"action": "hub.broken"})
-
-
-async def _pause() -> None:
-    for _ in range(YIELDS):
-        await asyncio.sleep(0)
 
 
 def _slices(watchers: Sequence[Watching], size: int) -> Iterator[Sequence[Watching]]:

@@ -76,7 +76,7 @@ class Hub(Generic[C]):
         self.alarms = Alarms(log, nudge)
         self._evaluate, self._clock = evaluate, clock
         self.cohorts = Cohorts(self.watch, self.unwatch)
-        self.fan_outs = FanOuts(self._successor, self._arrived, self.cohorts)
+        self.fan_outs = FanOuts(self._successor, self._arrived, self.cohorts, clock)
         self._flights: dict[tuple[Question, Facets], dict[Timestamp, asyncio.Task[Answer]]] = {}
         self._slots = asyncio.Semaphore(MAX_EXECUTIONS)
         self._looked_at: dict[str, frozenset[str]] = {}

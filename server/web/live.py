@@ -16,6 +16,7 @@ import zlib
 from array import array
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
+from itertools import repeat
 from typing import Any, cast
 
 from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
@@ -143,16 +144,19 @@ class LiveRow:
 
     def write(self, push: Push, start: int, stop: int) -> list[Callable[[], None]]:
         """Write a frame to the lines from `start` to before `stop`; how to finish with those that did not take it whole."""
-        frame, write = finished(push, self._bits), os.write
-        size, unfinished = len(frame), list[Callable[[], None]]()
-        for place, descriptor in enumerate(self._descriptors[start:stop], start):
-            try:
-                taken = write(descriptor, frame)
+        frame, taken = finished(push, self._bits), list[int]()
+        while start + len(taken) < stop:
+            try:  # in C, from one to the next: the interpreter's part is a tenth of the whole otherwise
+                taken.extend(map(os.write, self._descriptors[start + len(taken) : stop], repeat(frame)))
             except OSError:  # full, or broken: the transport finds out which
-                taken = 0
-            if taken != size:
-                unfinished.append(partial(self._lines[place].finish, frame[taken:]))
-        return unfinished
+                taken.append(0)
+        if sum(taken) == len(frame) * len(taken):
+            return []
+        return [
+            partial(line.finish, frame[size:])
+            for line, size in zip(self._lines[start:stop], taken, strict=True)
+            if size != len(frame)
+        ]
 
 
 def finished(push: Push, bits: int | None) -> bytes:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from itertools import count
 
 import pytest
 from msgspec import Raw
 
 from schema.readset import ReadSet
-from schema.values import Timestamp
+from schema.values import Millis, Timestamp
 from subscriptions.answers import Answer, Question, Watching
 from subscriptions.cohorts import Cohorts
 from subscriptions.effects import Value
-from subscriptions.fan_out import FEW_WATCHERS, SLICE, FanOuts
+from subscriptions.fan_out import FEW_WATCHERS, IDLE_TURN, SLICE, YIELDS, FanOuts
 from subscriptions.leap import Leap, Screen
 from tests.support.virtual import run, turns
 
@@ -75,14 +76,14 @@ def nobody_together() -> Cohorts:
     return Cohorts(lambda *_: None, lambda *_: None)
 
 
-def fan_outs(crowd: Crowd, *ways: Leap | None) -> FanOuts:
+def fan_outs(crowd: Crowd, *ways: Leap | None, clock: Callable[[], Millis] = lambda: 0.0) -> FanOuts:
     rest = list(ways)
 
     async def successor(old: Answer) -> Leap | None:
         await asyncio.sleep(0)
         return rest.pop(0)
 
-    return FanOuts(successor, crowd.arrived.append, nobody_together())
+    return FanOuts(successor, crowd.arrived.append, nobody_together(), clock)
 
 
 async def until_quiet(crowd: Crowd) -> None:
@@ -118,6 +119,29 @@ def test_many_leap_in_slices() -> None:
     led(crowd, 2 * SLICE + 3, way)
     assert sorted(crowd.leapt, key=lambda each: each[0]) == [(number, way) for number in range(2 * SLICE + 3)]
     assert (crowd.woken, crowd.arrived, crowd.per_slice) == ([], [way], [SLICE, SLICE, 3])
+
+
+def turns_between_slices(busy: int) -> int:
+    """How many turns others get between two slices while they make use of `busy` of them."""
+    crowd, moments = Crowd(), count()
+
+    def clock() -> Millis:
+        return min(next(moments), busy) * 2 * IDLE_TURN
+
+    async def story() -> int:
+        fan_outs(crowd, leap(2), clock=clock).tell(answer(1), crowd.watching(2 * SLICE))
+        passed = 0
+        while len(crowd.leapt) < 2 * SLICE:
+            await asyncio.sleep(0)
+            passed += len(crowd.leapt) == SLICE
+        return passed
+
+    return run(story)
+
+
+def test_a_pause_lasts_for_as_long_as_somebody_makes_use_of_it() -> None:
+    assert [turns_between_slices(busy) for busy in (0, 1, 5)] == [1, 2, 6]
+    assert turns_between_slices(1_000) == YIELDS
 
 
 def test_who_cannot_is_woken() -> None:
@@ -173,7 +197,7 @@ def test_when_it_breaks_nobody_is_left_with_what_is_old(caplog: pytest.LogCaptur
     crowd = Crowd()
 
     async def story() -> None:
-        FanOuts(broken_successor(crowd), crowd.arrived.append, nobody_together()).tell(
+        FanOuts(broken_successor(crowd), crowd.arrived.append, nobody_together(), lambda: 0.0).tell(
             answer(1), crowd.watching(SLICE + 1)
         )
         await until_quiet(crowd)
