@@ -21,11 +21,12 @@ from schema.readset import Commit, ReadSet, WriteSet
 from schema.tables import EVERYTHING
 from schema.values import Millis, Timestamp
 from subscriptions.alarms import Alarms
-from subscriptions.answers import Answer, Answers, Facets, Question, Watcher
+from subscriptions.answers import Answer, Answers, Question, Watcher
 from subscriptions.cohorts import Cohorts
 from subscriptions.effects import Result, Value
 from subscriptions.errors import LogGap
 from subscriptions.fan_out import FanOuts
+from subscriptions.flights import Flights
 from subscriptions.history import NOTHING, Cost, History, Reason
 from subscriptions.leap import Leap
 from subscriptions.log import Log
@@ -35,10 +36,6 @@ C = TypeVar("C")
 C_contra = TypeVar("C_contra", contravariant=True)
 
 MAX_TIMER_S = 3_600.0
-EARLIER_S = 1.0
-"""How long an execution for an earlier moment may take before one for a later moment begins beside it."""
-MAX_EXECUTIONS = 64
-"""Queries running at a time; the rest waits its turn, or a storm of reconnects would time them all out together."""
 MAX_SPENT_DEADLINES = 1_024
 """Deadlines of answers that went stale for other reasons are swept out when they outnumber the living by this much."""
 
@@ -77,8 +74,7 @@ class Hub(Generic[C]):
         self._evaluate, self._clock = evaluate, clock
         self.cohorts = Cohorts(self.watch, self.unwatch)
         self.fan_outs = FanOuts(self._successor, self._arrived, self.cohorts, clock)
-        self._flights: dict[tuple[Question, Facets], dict[Timestamp, asyncio.Task[Answer]]] = {}
-        self._slots = asyncio.Semaphore(MAX_EXECUTIONS)
+        self._flights = Flights()
         self._looked_at: dict[str, frozenset[str]] = {}
         self._deadlines: list[tuple[Millis, int, Answer]] = []
         self._serial = count()
@@ -88,7 +84,7 @@ class Hub(Generic[C]):
         self.invalidations = 0
 
     def __repr__(self) -> str:
-        return f"<Hub {self.log!r}, {self.answers!r}, {len(self._flights)} running>"
+        return f"<Hub {self.log!r}, {self.answers!r}, {self._flights!r}>"
 
     @property
     def position(self) -> Timestamp:
@@ -153,8 +149,6 @@ class Hub(Generic[C]):
     async def answer(self, question: Question, caller: C, ts: Timestamp) -> Answer:
         """What the query returns for this caller at `ts`: a valid answer that is there already, or one execution for all.
 
-        An execution for an earlier moment that is under way is waited for first: most likely its answer still holds. So a crowd
-        that comes back while the position moves has one execution of each, not one for each position.
         Raises `SnapshotGone` and `StoreUnavailable`.
         """
         may_wait = True
@@ -163,33 +157,18 @@ class Hub(Generic[C]):
             if found is not None:
                 return found
             # Until a run has shown what the function looks at, everybody is taken to see the same.
-            facets = self.answers.facets(caller, self._looked_at.get(question.path, frozenset()))
-            flights = self._flights.get((question, facets), {})
-            earlier = max((each for each in flights if each < ts), default=None)
-            if may_wait and earlier is not None and ts not in flights:
+            asked = question, self.answers.facets(caller, self._looked_at.get(question.path, frozenset()))
+            earlier = self._flights.earlier(asked, ts)
+            if may_wait and earlier is not None:
                 may_wait = False  # once: an answer that changes all the time could make us wait for ever
-                await asyncio.wait((flights[earlier],), timeout=EARLIER_S)
+                await self._flights.landing(earlier)
                 continue
-            answer = await asyncio.shield(flights.get(ts) or self._take_off(question, facets, caller, ts))
+            answer = await asyncio.shield(self._flights.board(asked, ts, partial(self._run, question, caller, ts)))
             if self.answers.fits(answer, caller) and not answer.expired:
                 return answer
 
-    def _take_off(self, question: Question, facets: Facets, caller: C, ts: Timestamp) -> asyncio.Task[Answer]:
-        flight = asyncio.create_task(self._run(question, caller, ts), name=f"evaluate {question.path}")
-        self._flights.setdefault((question, facets), {})[ts] = flight
-        flight.add_done_callback(partial(self._landed, (question, facets), ts))
-        return flight
-
-    def _landed(self, asked: tuple[Question, Facets], ts: Timestamp, flight: asyncio.Task[Answer]) -> None:
-        flights = self._flights[asked]
-        del flights[ts]
-        if not flights:
-            del self._flights[asked]
-        if not flight.cancelled():
-            flight.exception()  # whoever still waits for it gets it; when nobody does, it is of no interest
-
     async def _run(self, question: Question, caller: C, ts: Timestamp) -> Answer:
-        async with self._slots:
+        async with self._flights.slot():
             self.executions += 1
             began = self._clock()
             evaluated = await self._evaluate(question, caller, ts)
@@ -273,7 +252,4 @@ class Hub(Generic[C]):
         if self._timer is not None:
             self._timer.cancel()
         await self.fan_outs.close()
-        flights = [each for flights in self._flights.values() for each in flights.values()]
-        for flight in flights:
-            flight.cancel()
-        await asyncio.gather(*flights, return_exceptions=True)
+        await self._flights.close()
