@@ -169,6 +169,9 @@ class Hub(Generic[C]):
 
     async def _run(self, question: Question, caller: C, ts: Timestamp) -> Answer:
         async with self._flights.slot():
+            found = self.answers.find(question, caller, ts)
+            if found is not None:  # while we waited for the slot
+                return found
             self.executions += 1
             began = self._clock()
             evaluated = await self._evaluate(question, caller, ts)

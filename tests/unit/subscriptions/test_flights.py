@@ -13,6 +13,8 @@ from schema.values import Timestamp
 from subscriptions.answers import Answer, Question
 from subscriptions.effects import Value
 from subscriptions.flights import EARLIER_S, MAX_EXECUTIONS, Asked, Flights
+from subscriptions.hub import Evaluated, Hub
+from subscriptions.log import Log
 from tests.support.virtual import run
 
 SHARED: Asked = (Question("m:shared", b"{}", None), ())
@@ -89,3 +91,29 @@ def test_one_that_waits_for_its_slot_is_waited_for_until_it_has_landed() -> None
     landed, took = run(story)
     assert landed
     assert took == pytest.approx(5.5 * EARLIER_S, abs=0.01)
+
+
+async def slowly(question: Question, caller: None, ts: Timestamp) -> Evaluated:
+    await asyncio.sleep(3 * EARLIER_S)
+    return Evaluated(Value(Raw(b"1"), b"1"), ReadSet())
+
+
+def test_what_is_known_once_there_is_a_slot_is_not_run_again() -> None:
+    """A later moment's execution began beside a slow earlier one, and stood in the line until long after that had landed."""
+
+    async def story() -> tuple[int, int]:
+        clock = asyncio.get_running_loop().time
+        hub = Hub[None](Log(Timestamp(1)), slowly, facet=lambda *_: None, nudge=lambda: None, clock=clock)
+        first = asyncio.create_task(hub.answer(SHARED[0], None, Timestamp(1)))
+        await asyncio.sleep(0)
+        crowd = [hub.answer(own(number)[0], None, Timestamp(1)) for number in range(2 * MAX_EXECUTIONS)]
+        everybody = asyncio.gather(*crowd)
+        await asyncio.sleep(0)
+        hub.deliver([], Timestamp(2))
+        later = await hub.answer(SHARED[0], None, Timestamp(2))
+        assert later is await first
+        await everybody
+        return hub.executions, 1 + len(crowd)
+
+    executions, questions = run(story)
+    assert executions == questions
