@@ -9,7 +9,7 @@ import httpx
 from server.config import Settings
 from server.doctor.verdict import Verdict
 from server.providers.gemini_wire import API_VERSION
-from server.trust import trust
+from server.trust import refused_certificate, trust
 
 ADDRESS = "https://generativelanguage.googleapis.com"
 TIMEOUT_S = 7.0
@@ -26,7 +26,7 @@ async def check_gemini(settings: Settings) -> Verdict:
         try:
             reply = await http.get(url, headers={"x-goog-api-key": settings.gemini_api_key})
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            seen = f"Gemini cannot be reached ({type(error).__name__})."
+            seen = f"Gemini cannot be reached ({refused_certificate(error) or type(error).__name__})."
             return Verdict("failed", seen, "Can this machine reach it? Look at GEMINI_BASE_URL where it is set.")
     if reply.status_code == httpx.codes.OK:
         return Verdict("ok", f"Gemini knows the key and {settings.gemini_model}.")

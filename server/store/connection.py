@@ -11,6 +11,7 @@ from pymongo.errors import ConfigurationError as DriverConfigurationError
 from pymongo.errors import InvalidURI, PyMongoError
 
 from server.config import ConfigurationError
+from server.trust import refused_certificate
 
 CONNECT_TIMEOUT_MS = 5_000
 SELECTION_TIMEOUT_MS = 8_000
@@ -44,6 +45,11 @@ async def _check(client: AsyncMongoClient[dict[str, Any]]) -> None:
         hello = await client.admin.command("hello")
         version = (await client.server_info())["versionArray"]
     except PyMongoError as error:
+        if why := refused_certificate(error):
+            raise ConfigurationError(
+                f"The database at MONGODB_URI shows a certificate that does not count here: {why}. Renew it there, or name "
+                "the authority that has signed it with tlsCAFile= in MONGODB_URI."
+            ) from None
         raise ConfigurationError(
             f"The database at MONGODB_URI does not answer ({type(error).__name__}). Is it running, and reachable from here?"
         ) from None

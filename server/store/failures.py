@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pymongo.errors import ConnectionFailure, DuplicateKeyError, ExecutionTimeout, OperationFailure, PyMongoError
+from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
 
 from schema.errors import NotUnique, SnapshotGone, StoreUnavailable, WriteConflict
 
@@ -17,8 +17,8 @@ SNAPSHOT_UNAVAILABLE = 246
 SNAPSHOT_NOT_YET = 72
 HISTORY_LOST = frozenset({260, 280, 286, 10334})
 """InvalidResumeToken, ChangeStreamFatalError, ChangeStreamHistoryLost, BSONObjectTooLarge: this position is dead."""
-NOT_NOW = frozenset({6, 7, 89, 91, 189, 262, 9001, 10058, 10107, 11600, 11602, 13388, 13435, 13436})
-"""Network trouble, stepping down, shutting down, out of time: the same request may succeed later."""
+NOT_NOW = frozenset({6, 7, 50, 64, 89, 91, 134, 189, 262, 9001, 10058, 10107, 11600, 11602, 13388, 13435, 13436})
+"""Network trouble, stepping down, shutting down, no majority in time: the same request may succeed later."""
 TRANSIENT = "TransientTransactionError"
 COMMIT_UNKNOWN = "UnknownTransactionCommitResult"
 
@@ -41,17 +41,28 @@ def meaning(error: PyMongoError) -> Exception | None:
     if isinstance(error, DuplicateKeyError):
         details = error.details or {}
         return NotUnique(_table(str(details.get("errmsg", ""))), ", ".join(details.get("keyPattern", {})))
-    if isinstance(error, OperationFailure) and not isinstance(error, ExecutionTimeout):
-        if error.code in (SNAPSHOT_TOO_OLD, SNAPSHOT_UNAVAILABLE, SNAPSHOT_NOT_YET):
-            return SnapshotGone(f"code {error.code}")
-        if error.code in (WRITE_CONFLICT, NO_SUCH_TRANSACTION):
-            return WriteConflict(f"code {error.code}")
-        if error.code in NOT_NOW:
-            return StoreUnavailable(f"code {error.code}")
-        return WriteConflict(f"code {error.code}") if error.has_error_label(TRANSIENT) else None
-    if isinstance(error, ConnectionFailure | ExecutionTimeout) or error.timeout:
+    if isinstance(error, ConnectionFailure) or error.timeout:
         return StoreUnavailable(type(error).__name__)
+    if isinstance(error, OperationFailure):
+        code, in_transaction = _code(error), error.has_error_label(TRANSIENT)
+        if code in NOT_NOW:
+            return StoreUnavailable(f"code {code}")
+        if code == NO_SUCH_TRANSACTION and not in_transaction:
+            # Answers a commit that was sent again, without a majority to vouch for it: it may have been done after all.
+            return StoreUnavailable(f"code {code}")
+        if in_transaction or code == WRITE_CONFLICT:  # a snapshot that is gone, too: the next run begins with another
+            return WriteConflict(f"code {code}")
+        if code in (SNAPSHOT_TOO_OLD, SNAPSHOT_UNAVAILABLE, SNAPSHOT_NOT_YET):
+            return SnapshotGone(f"code {code}")
     return None
+
+
+def _code(error: OperationFailure) -> int | None:
+    """What went wrong; of several writes in one, with the last that went wrong, as their own code says nothing."""
+    if isinstance(error, BulkWriteError):
+        met = [*error.details.get("writeConcernErrors", ()), *error.details.get("writeErrors", ())]
+        return int(met[-1]["code"]) if met else error.code
+    return error.code
 
 
 def heed_cancellation() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import pymongo
 from pymongo import AsyncMongoClient, ReadPreference
@@ -16,11 +16,13 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
+from pymongo.topology_description import TOPOLOGY_TYPE
 from pymongo.write_concern import WriteConcern
 
 from schema.document import Document, table_of
 from schema.errors import StoreUnavailable, WriteConflict
 from schema.keys import KeyRange, after, bounds
+from schema.system import Pulse
 from schema.values import Scalar, Timestamp
 from server.store import codec
 from server.store.failures import COMMIT_UNKNOWN, TRANSIENT, translated
@@ -37,6 +39,14 @@ TRANSACTION_DEADLINE_S = 12.0
 FIRST_BACKOFF_S = 0.005
 LAST_BACKOFF_S = 0.5
 COMMIT_RETRY_S = 0.1
+LATEST_OF_A_MAJORITY: Final[RawDocument] = {
+    "find": table_of(Pulse).name,
+    "filter": {"_id": ""},
+    "limit": 1,
+    "singleBatch": True,
+    "readConcern": {"level": "majority"},
+}
+"""Finds nothing; its reply tells the time of the newest write that a majority has."""
 
 
 class MongoReads:
@@ -145,8 +155,12 @@ class MongoStore:
 
     async def newest(self) -> Timestamp:
         """A timestamp at or after every commit acknowledged so far. Raises `StoreUnavailable`."""
+        # Not a `ping`: a member tells in it of writes that no majority has. Whoever read at such a time would wait for one,
+        # and after an election it may be a time that never was. Through a mongos a read tells of one shard alone.
+        is_sharded = self.client.topology_description.topology_type == TOPOLOGY_TYPE.Sharded
+        ask: RawDocument = {"ping": 1} if is_sharded else LATEST_OF_A_MAJORITY
         with translated(), pymongo.timeout(READ_DEADLINE_S):
-            reply = await self.database.command("ping")
+            reply = await self.database.command(ask, read_preference=ReadPreference.PRIMARY)
         return codec.timestamp(reply["operationTime"])
 
     async def transact(

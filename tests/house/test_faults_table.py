@@ -14,7 +14,7 @@ COLUMNS = 5
 METRIC = re.compile(r"`(anime_\w+)`")
 MUST_BE_THERE = (
     "steps down", "is killed", "aged out", "huge transaction", "delete", "16 MB", "pre-image", "raises", "hangs",
-    "stops reading", "half-open", "reconnect at once",
+    "stops reading", "half-open", "reconnect at once", "lost its majority", "jumps ahead", "jumps back", "certificate",
 )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMes
 
 from subscriptions.client import ClientMachine
 from subscriptions.errors import RemoteProtocolError
-from subscriptions.events import AuthRejected, ClientEvent, Fatal, MutationSettled, Trouble
+from subscriptions.events import Advanced, AuthRejected, ClientEvent, Fatal, MutationSettled, Trouble
 from tests.support.http import http_client
 from tests.support.pictures import jpeg
 
@@ -94,7 +94,7 @@ class Member:
         self.robbed: set[str] = set()
         self.featured: dict[str, bool | None] = {}
         self.complaints: list[str] = []
-        self.sockets = 0
+        self.sockets = self.newest = 0
         self.uploading: Counter[str] = Counter()
 
     def __repr__(self) -> str:
@@ -146,6 +146,10 @@ class Member:
         match event:
             case MutationSettled(request_id, outcome):
                 self._settled.pop(request_id).set_result(outcome)
+            case Advanced(version):
+                if version.ts < self.newest:
+                    self.complaints.append(f"time went back from {self.newest} to {version.ts}")
+                self.newest = version.ts
             case AuthRejected(sentence) | Fatal(sentence):
                 self.complaints.append(f"turned away: {sentence}")
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from pymongo import AsyncMongoClient
-from pymongo.errors import WriteError
+from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError, WriteConcernError, WriteError, WTimeoutError
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from schema.billing import LedgerEntry
@@ -25,6 +25,7 @@ from schema.system import Receipt
 from schema.users import User
 from schema.values import Id, Timestamp
 from server.store import codec, mongo
+from server.store.failures import TRANSIENT, meaning
 from server.store.mongo import MongoReads, MongoStore, MongoTransaction
 from server.store.setup import set_up
 
@@ -348,6 +349,42 @@ async def test_what_the_work_raises_undoes_it(store: MongoStore) -> None:
     with pytest.raises(Stop):
         await store.transact(work, lambda: pytest.fail("nothing may be committed"))
     assert await store.snapshot(await store.newest()).get(User, "id-undone") is None
+
+
+async def test_a_table_that_is_moved_under_a_transaction_has_it_run_again(store: MongoStore) -> None:
+    """As a `migrate` beside running processes may do."""
+    runs = 0
+
+    async def work(db: MongoTransaction) -> None:
+        nonlocal runs
+        runs += 1
+        await db.get(User, "nobody")
+        if runs == 1:
+            await store.database["receipts"].rename("elsewhere")
+            await store.database["elsewhere"].rename("receipts")
+        await db.get(Receipt, "nothing")
+
+    await store.transact(work)
+    assert runs == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "ours"),
+    [
+        (BulkWriteError({"writeErrors": [], "writeConcernErrors": [{"code": 91, "errmsg": ""}]}), StoreUnavailable),
+        (BulkWriteError({"writeErrors": [{"code": 10107}], "writeConcernErrors": []}), StoreUnavailable),
+        (BulkWriteError({"writeErrors": [{"code": 121}], "writeConcernErrors": []}), type(None)),
+        (WTimeoutError("waiting for replication timed out", 64, {}), StoreUnavailable),
+        (WriteConcernError("operation was interrupted", 50, {}), StoreUnavailable),
+        (OperationFailure("no such transaction", 251, {}), StoreUnavailable),
+        (OperationFailure("no such transaction", 251, {"errorLabels": [TRANSIENT]}), WriteConflict),
+        (OperationFailure("snapshot unavailable", 246, {}), SnapshotGone),
+        (OperationFailure("snapshot unavailable", 246, {"errorLabels": [TRANSIENT]}), WriteConflict),
+    ],
+    ids=repr,
+)
+async def test_what_the_driver_raises_has_its_meaning(error: PyMongoError, ours: type) -> None:
+    assert type(meaning(error)) is ours
 
 
 async def test_a_cancelled_transaction_leaves_nothing_and_blocks_nobody(store: MongoStore) -> None:
