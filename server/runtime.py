@@ -131,6 +131,10 @@ class Runtime:
         """Is the change stream being read?"""
         return self.tail.is_open
 
+    def is_draining(self) -> bool:
+        """Is the process about to stop?"""
+        return self.endpoint is not None and self.endpoint.is_draining
+
     def metrics(self) -> Mapping[str, float]:
         """What this process counts."""
         return {
@@ -183,6 +187,11 @@ class Runtime:
         """Keep the sockets of this process alive, for ever."""
         if self.endpoint is not None:
             await self.endpoint.heartbeat()
+
+    async def drain(self) -> None:
+        """Let clients go elsewhere while everything is served on, for `DRAIN_S`. Without that time they are cut off."""
+        if self.endpoint is not None and self.settings.drain_s:
+            await self.endpoint.drain(self.settings.drain_s)
 
     def open_worker(self) -> Worker:
         """The worker of this process."""
