@@ -7,6 +7,7 @@ SchemaError
 ├── BudgetExceeded    the function read more than one call may
 ├── InvalidCursor     a page position that is not ours or belongs to another query
 ├── SnapshotGone      the timestamp can no longer (or not yet) be read
+├── OutOfOrder        a migration's step must wait for another
 └── StoreUnavailable  the database does not answer; try again later
 """
 
@@ -60,6 +61,13 @@ class SnapshotGone(SchemaError):
     """The timestamp can no longer, or not yet, be read; choose the newest one."""
 
     retryable = True
+
+
+class OutOfOrder(SchemaError):
+    """A migration's step must wait for another one, which has not been taken."""
+
+    def __init__(self, step: str, other: str) -> None:
+        super().__init__(f"{step[:1].upper()}{step[1:]} comes after {other}, which has not been taken.")
 
 
 class StoreUnavailable(SchemaError):

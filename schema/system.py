@@ -51,11 +51,15 @@ class Receipt(Document, frozen=True, kw_only=True):
 
 @table("pulses", expires_by="expires_at")
 class Pulse(Document, frozen=True, kw_only=True):
-    """A process's own heartbeat, written so that it comes back through the change feed and moves the log's position."""
+    """A process's own heartbeat, written so that it comes back through the change feed and moves the log's position.
+
+    `step` is the last migration that the process knows of.
+    """
 
     id: Id[Pulse] = NEW
     beat: int
     expires_at: Millis
+    step: int | None = None
 
 
 @table("secrets")

@@ -22,13 +22,14 @@ from server.doctor.verdict import Verdict, exit_status, line_of
 from server.explain import Evaluation, arguments_for, evaluation_text, find_query, remembered_text
 from server.functions import published
 from server.logs import set_up_logs
+from server.migrate import Migration
 from server.processes import PAGE_LOG, run_dev, run_web, run_worker, stop_on_signals
 from server.runtime import DATABASE, blobs_of, clock, open_database, open_runtime
 from server.store.embedded import running_uri
 from server.store.embedded_errors import EmbeddedMongodError
 from server.store.gridfs import BlobVault
+from server.store.migrating import Migrations
 from server.store.mongo import MongoStore
-from server.store.setup import set_up
 from server.transfer.command import export_to, import_from
 from server.transfer.errors import TransferRefused
 from server.web.explain import NotTold, ask
@@ -65,14 +66,11 @@ async def worker(settings: Settings, _: argparse.Namespace) -> int:
     return 0
 
 
-async def migrate(settings: Settings, _: argparse.Namespace) -> int:
-    """Create collections, rules and indexes; report what differs from the schema."""
+async def migrate(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Bring a database to this version, before its first process starts; with --post, after the last older one has gone."""
     async with open_database(settings) as client:
-        report = await set_up(client.get_default_database(DATABASE))
-    for line in report.done or ["nothing to do"]:
-        say(line)
-    for drift in report.drift:
-        say(f"drift: {drift}")
+        store = MongoStore(client, client.get_default_database(DATABASE).name)
+        await Migration(store, Migrations(client, blobs_of(store)), say=say, clock=clock).run(post=arguments.post)
     return 0
 
 
@@ -219,6 +217,8 @@ def main() -> int:
         each = commands.add_parser(name, help=(command.__doc__ or "").rstrip("."))
         if name == "token":
             each.add_argument("subject", help="whose token, for example alice")
+        if name == "migrate":
+            each.add_argument("--post", action="store_true", help="the part for when no older process runs any more")
         if name == "admin":
             each.add_argument("deed", choices=("grant", "revoke", "list"))
             each.add_argument("subject", nargs="?", help="the person's subject, as in their token")

@@ -24,6 +24,9 @@ MAX_FRAME_BYTES = 17 << 20
 """A call's arguments may take 16 MiB (sync-protocol 13), and the message around them a little."""
 REQUEST_GRACE_S = 5
 KEEP_ALIVE_S = 95
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+INSISTING_AFTER_S = 1.0
+"""Supervisors tell a process and its whole group in one breath; that is not saying it again."""
 PAGE_LOG = "page-build.log"
 SEND_BUFFER_BYTES = 128 << 10
 """Bounds what a reader who has stopped can hide in the kernel."""
@@ -39,10 +42,11 @@ class Server(uvicorn.Server):
 
 
 async def run_web(settings: Settings, stop: asyncio.Event, announce: Callable[[str], None]) -> None:
-    """Serve until `stop`."""
+    """Serve until `stop`, then see everybody off."""
     async with listening(settings) as listener, open_runtime(settings) as runtime, serving(settings, runtime, listener):
         announce(f"Anime Leak is serving at {settings.public_url}")
         await stop.wait()
+        await runtime.drain()
 
 
 async def run_worker(settings: Settings, stop: asyncio.Event, announce: Callable[[str], None]) -> None:
@@ -63,6 +67,7 @@ async def run_dev(settings: Settings, stop: asyncio.Event, announce: Callable[[s
     ):
         announce(f"\n  Anime Leak is ready: {settings.public_url}\n\n  Ctrl-C stops everything.\n")
         await stop.wait()
+        await runtime.drain()
 
 
 @asynccontextmanager
@@ -156,9 +161,20 @@ async def working(runtime: Runtime) -> AsyncIterator[None]:
 
 
 def stop_on_signals() -> asyncio.Event:
-    """Set by Ctrl-C and by SIGTERM."""
+    """Set by Ctrl-C and by SIGTERM. Whoever says it again does not want to wait: then the process ends as when it is killed."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+
+    def let_end() -> None:
+        for number in STOPPING:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+
+    def asked() -> None:
+        if not stop.is_set():
+            stop.set()
+            loop.call_later(INSISTING_AFTER_S, let_end)
+
+    for number in STOPPING:
+        loop.add_signal_handler(number, asked)
     return stop

@@ -34,15 +34,16 @@ from server.feed import HubFeed
 from server.functions import published
 from server.keyring import shared_key
 from server.limits import Limits, per_minute
+from server.migrate import bring_up, check
 from server.pictures.lab import PhotoLab
 from server.queue_watch import QueueWatch
 from server.registry import Registry
 from server.store.connection import connect
 from server.store.embedded import EmbeddedMongod
 from server.store.gridfs import BlobVault
+from server.store.migrating import Migrations
 from server.store.mongo import MongoStore
 from server.store.pulse import Pulse
-from server.store.setup import missing_from, set_up
 from server.store.tail import Tail
 from server.transfer.marker import Marker
 from server.web.app import application
@@ -131,6 +132,10 @@ class Runtime:
         """Is the change stream being read?"""
         return self.tail.is_open
 
+    def is_draining(self) -> bool:
+        """Is the process about to stop?"""
+        return self.endpoint is not None and self.endpoint.is_draining
+
     def metrics(self) -> Mapping[str, float]:
         """What this process counts."""
         return {
@@ -184,6 +189,11 @@ class Runtime:
         if self.endpoint is not None:
             await self.endpoint.heartbeat()
 
+    async def drain(self) -> None:
+        """Let clients go elsewhere while everything is served on, for `DRAIN_S`. Without that time they are cut off."""
+        if self.endpoint is not None and self.settings.drain_s:
+            await self.endpoint.drain(self.settings.drain_s)
+
     def open_worker(self) -> Worker:
         """The worker of this process."""
         self.worker = Worker(
@@ -229,12 +239,11 @@ async def open_runtime(settings: Settings, registry: Registry | None = None) -> 
             raise ConfigurationError(
                 "An import into this database was begun and is not finished. Run the same python -m server import again."
             )
+        migrations = Migrations(client, blobs_of(store))
         if settings.is_development:
-            await set_up(store.database)
-        elif missing := await missing_from(store.database):
-            raise ConfigurationError(
-                f"The database lacks {missing[0]} and {len(missing) - 1} more. Run python -m server migrate first."
-            )
+            await bring_up(store, migrations)
+        else:
+            await check(store, migrations)
         keys = await shared_key(store.database, "grants", clock())
         runtime = Runtime(
             settings,
@@ -258,8 +267,11 @@ async def open_runtime(settings: Settings, registry: Registry | None = None) -> 
                 await runtime.hub.close()
                 await runtime.lab.close()
                 await runtime.limits.aclose()
+                is_heard = runtime.feed_is_open()
                 for task in tasks:
                     task.cancel()
+                if is_heard:
+                    await runtime.pulse.stop()
 
 
 async def _webhook_secrets(

@@ -24,14 +24,14 @@ MAX_ACTIONS = 1000
 class Requests(Generic[C]):
     """What runs, what waits, and how far the next transition must reach because of what was answered."""
 
-    __slots__ = ("_actions", "_numbers", "_running", "_waiting", "committing", "floor")
+    __slots__ = ("_actions", "_numbers", "_running", "_waiting", "committing", "floor", "shut")
 
     def __init__(self) -> None:
         self._waiting: Backlog[RunMutation[C]] = Backlog(MAX_MUTATIONS, "TooManyConcurrentMutations")
         self._running: RunMutation[C] | None = None
         self._numbers: set[int] = set()
         self._actions: set[int] = set()
-        self.committing = False
+        self.committing = self.shut = False
         self.floor: Timestamp = ZERO
 
     def __repr__(self) -> str:
@@ -44,9 +44,22 @@ class Requests(Generic[C]):
         """Does a mutation run?"""
         return self._running is not None
 
+    @property
+    def owes(self) -> bool:
+        """Has something begun that is not answered yet?"""
+        return self.busy or bool(self._actions)
+
+    def shut_down(self) -> None:
+        """Begin no mutation any more: what has not begun is for the client to send again, elsewhere."""
+        self.shut = True
+        self._waiting.clear()
+        self._numbers = set() if self._running is None else {self._running.request_id}
+
     def mutate(self, asked: Mutation, caller: C, session_id: str | None, *, is_new: bool = False) -> list[Effect[C]]:
         """Take a mutation in, to run as the caller in force now; at once if no other runs."""
         self._unused(asked.request_id)
+        if self.shut:
+            return []
         mutation = RunMutation(asked.request_id, asked.path, asked.args, caller, session_id, is_new)
         if self._running is not None:
             self._waiting.put(mutation, len(bytes(mutation.args)))

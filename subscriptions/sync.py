@@ -18,7 +18,7 @@ from subscriptions.errors import LocalProtocolError, RemoteProtocolError, TooMan
 from subscriptions.greeting import Greeting, absurd
 from subscriptions.identity import Identity
 from subscriptions.leap import Leap
-from subscriptions.phases import Cue, Phase, following
+from subscriptions.phases import CLOSE_AWAY, CLOSE_BROKEN, CLOSE_NORMAL, CLOSE_OVERLOADED, Cue, Phase, following
 from subscriptions.push import Push
 from subscriptions.query_set import Flight, QuerySet
 from subscriptions.requests import Requests
@@ -26,9 +26,6 @@ from subscriptions.transition import parts, transition
 from subscriptions.version import START, StateVersion
 
 MAX_HELD_MESSAGES = 2_048
-CLOSE_NORMAL = 1000
-CLOSE_BROKEN = 1011
-CLOSE_OVERLOADED = 1013
 
 
 class SyncMachine(Generic[C]):
@@ -129,14 +126,14 @@ class SyncMachine(Generic[C]):
         if self._phase is Phase.FINISHED:
             return []
         self._due = True
-        return self._requests.mutation_done(request_id, outcome)
+        return [*self._requests.mutation_done(request_id, outcome), *(self.part() if self._requests.shut else ())]
 
     def action_done(self, request_id: int, outcome: Returned | Failed) -> list[Effect[C]]:
         """An action ended; its answer waits for nothing."""
         if self._phase is Phase.FINISHED:
             return []
         self._due = True
-        return self._requests.action_done(request_id, outcome)
+        return [*self._requests.action_done(request_id, outcome), *(self.part() if self._requests.shut else ())]
 
     def invalidate(self, query_ids: Iterable[int]) -> None:
         """The answers to these may have changed; also while they are being evaluated."""
@@ -211,6 +208,11 @@ class SyncMachine(Generic[C]):
         if isinstance(error, TooMany):
             return self._close(CLOSE_OVERLOADED, error.short)
         return self._close(CLOSE_BROKEN, "InternalServerError")
+
+    def part(self) -> list[Effect[C]]:
+        """This process goes away: begin no mutation any more, and end the socket once everything that has begun is answered."""
+        self._requests.shut_down()
+        return [] if self.finished or self._requests.owes else self._close(CLOSE_AWAY, "")
 
     def validate(self) -> None:
         """Raise unless the parts agree with each other. Called every turn in tests."""

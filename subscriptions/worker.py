@@ -80,9 +80,9 @@ class SocketWorker(Viewer[C]):
         finally:
             self._leave()
 
-    def end(self, code: int, reason: str) -> None:
-        """End the socket from our side, for a restart."""
-        self._finish_with(Finish(code, reason, drain=False))
+    def part(self) -> None:
+        """This process goes away: end the socket as soon as nothing that has begun is without its answer."""
+        self._perform(self.machine.part())
 
     def ping(self, now: float) -> None:
         """Show that we are here, if nothing else has for a while. `now` is the loop's time."""

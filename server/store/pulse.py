@@ -15,14 +15,19 @@ import pymongo
 from pymongo.errors import PyMongoError
 
 from schema.document import table_of
+from schema.migrations import LATEST
 from schema.system import Pulse as PulseDocument
-from schema.values import Millis, days
-from server.store.failures import heed_cancellation
-from server.store.mongo import MongoStore
+from schema.values import Millis, days, seconds
+from server.store.failures import heed_cancellation, translated
+from server.store.mongo import READ_DEADLINE_S, MongoStore
 
 QUIET_S = 5.0
 DEADLINE_S = 5.0
+FAREWELL_S = 1.0
 LIFETIME: Millis = days(1)
+SILENT_FOR: Millis = seconds(QUIET_S * 4)
+"""A process that has not written its pulse for so long has gone."""
+MAX_LIVING = 1_000
 
 log = logging.getLogger("anime.feed")
 
@@ -31,7 +36,7 @@ class Pulse:
     """Writes a beat when the feed was quiet for a while, or at once when somebody waits for the position to move."""
 
     def __init__(self, store: MongoStore, name: str, clock: Callable[[], Millis]) -> None:
-        self._store, self._name, self._clock = store, name, clock
+        self._pulses, self._name, self._clock = store.database[table_of(PulseDocument).name], name, clock
         self._wanted = asyncio.Event()
         self.beats = 0
 
@@ -59,12 +64,28 @@ class Pulse:
                 log.warning("pulse missed: %s", type(error).__name__, extra={"action": "feed.pulse"})
                 await asyncio.sleep(0.2)
 
+    async def stop(self) -> None:
+        """Say that we are gone, so that nobody waits for it to be noticed."""
+        try:
+            with pymongo.timeout(FAREWELL_S):
+                await self._pulses.delete_one({"_id": self._name})
+        except PyMongoError as error:
+            log.info("pulse left behind: %s", type(error).__name__, extra={"action": "feed.pulse"})
+
     async def _beat(self) -> None:
         self.beats += 1
         now = self._clock()
         expires_at = datetime.fromtimestamp((now + LIFETIME) / 1_000, UTC)
-        await self._store.database[table_of(PulseDocument).name].update_one(
-            {"_id": self._name},
-            {"$set": {"beat": self.beats, "expiresAt": expires_at}, "$setOnInsert": {"_creationTime": now}},
-            upsert=True,
+        said = {"beat": self.beats, "expiresAt": expires_at, "step": LATEST}
+        await self._pulses.update_one(
+            {"_id": self._name}, {"$set": said, "$setOnInsert": {"_creationTime": now}}, upsert=True
         )
+
+
+async def living(store: MongoStore, now: Millis) -> dict[str, int]:
+    """The processes that gave a sign of life a moment ago, and the last migration that each knows of; 0 for none."""
+    since = datetime.fromtimestamp((now + LIFETIME - SILENT_FOR) / 1_000, UTC)
+    pulses = store.database[table_of(PulseDocument).name]
+    with translated(), pymongo.timeout(READ_DEADLINE_S):
+        rows = await pulses.find({"expiresAt": {"$gt": since}}).limit(MAX_LIVING).to_list()
+    return {row["_id"]: int(row.get("step", 0)) for row in rows}

@@ -5,6 +5,7 @@ Invariant: safe to run twice and beside running processes; nothing is dropped, w
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,8 @@ from pymongo.errors import CollectionInvalid, OperationFailure
 
 from schema.document import Index, Table
 from schema.tables import TABLES
-from server.store.validators import validator
+from server.store.rights import as_far_as_allowed
+from server.store.validators import validator, widened
 
 RawDocument = dict[str, Any]
 
@@ -42,13 +44,21 @@ class SetupReport(msgspec.Struct, frozen=True):
     drift: Sequence[Drift]
 
 
-async def set_up(database: AsyncDatabase[RawDocument]) -> SetupReport:
-    """Bring the database to the schema and report what differs without touching it."""
+async def set_up(database: AsyncDatabase[RawDocument], *, beside_others: bool = False) -> SetupReport:
+    """Bring the database to the schema; what differs is reported and not touched. Raises `ConfigurationError` without the rights.
+
+    `beside_others` while processes of another version run: rules then let pass what either writes, instead of what ours do.
+    """
+    with as_far_as_allowed():
+        return await _set_up(database, beside_others=beside_others)
+
+
+async def _set_up(database: AsyncDatabase[RawDocument], *, beside_others: bool) -> SetupReport:
     done: list[str] = []
     drift: list[Drift] = []
     existing = {each["name"]: each async for each in await database.list_collections()}
     for table in TABLES.values():
-        done += await _collection(database, table, existing.get(table.name))
+        done += await _collection(database, table, existing.get(table.name), beside_others=beside_others)
         more, differs = await _indexes(database, table)
         done += more
         drift += differs
@@ -69,7 +79,7 @@ async def missing_from(database: AsyncDatabase[RawDocument]) -> list[str]:
 
 
 async def _collection(
-    database: AsyncDatabase[RawDocument], table: Table, existing: Mapping[str, Any] | None
+    database: AsyncDatabase[RawDocument], table: Table, existing: Mapping[str, Any] | None, *, beside_others: bool
 ) -> list[str]:
     wanted: RawDocument = {
         "validator": validator(table.document),
@@ -86,7 +96,9 @@ async def _collection(
         else:
             return [f"created {table.name}"]
     options = (existing or {}).get("options", {})
-    if all(options.get(name) == value for name, value in wanted.items()):
+    if beside_others and existing is not None:
+        wanted["validator"] = widened(options.get("validator", {}), wanted["validator"])
+    if all(options.get(name, {}) == value for name, value in wanted.items()):
         return []
     await database.command({"collMod": table.name, **wanted})
     return [f"updated the rules of {table.name}"]
@@ -127,6 +139,12 @@ async def _create(
         each = [await _create(database, table, [index]) for index in indexes]
         return [line for done, _ in each for line in done], [one for _, drift in each for one in drift]
     return [f"created the index {table.name}.{name}" for name in names], []
+
+
+def shape() -> str:
+    """A digest of all that we make of the schema: when it changes, a version of ours meets databases of another shape."""
+    made = {name: (validator(table.document), _specifications(table)) for name, table in sorted(TABLES.items())}
+    return hashlib.sha256(msgspec.json.encode(made, order="sorted")).hexdigest()[:16]
 
 
 def _specifications(table: Table) -> dict[str, tuple[dict[str, int], RawDocument]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -30,6 +31,30 @@ def validator(document: type[Document]) -> RawDocument:
             "additionalProperties": False,
         }
     }
+
+
+def widened(present: Mapping[str, Any], wanted: RawDocument) -> RawDocument:
+    """A rule under which two versions of a class can write side by side: neither misses a field, nor finds one too many.
+
+    A rule that is not of our making is let stand beside ours.
+    """
+    old, new = present.get("$jsonSchema"), wanted["$jsonSchema"]
+    if not present:
+        return {}
+    if not isinstance(old, Mapping) or set(old) != set(new):
+        return dict(present) if wanted in present.get("$or", ()) else {"$or": [dict(present), wanted]}
+    properties = {name: _either(old["properties"].get(name, rule), rule) for name, rule in new["properties"].items()}
+    required = [name for name in new["required"] if name in old["required"]]
+    return {"$jsonSchema": {**new, "required": required, "properties": {**old["properties"], **properties}}}
+
+
+def _either(old: RawDocument, new: RawDocument) -> RawDocument:
+    """What either rule of a field lets pass."""
+    if old == new or new in old.get("anyOf", ()):
+        return old
+    if set(old) == set(new) == {"enum"}:
+        return {"enum": [*old["enum"], *(value for value in new["enum"] if value not in old["enum"])]}
+    return {"anyOf": [*old.get("anyOf", (old,)), new]}
 
 
 def _is_optional(kind: msgspec.inspect.Type) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,15 +15,14 @@ import pymongo
 from pymongo import AsyncMongoClient, ReplaceOne
 from pymongo.errors import BulkWriteError
 
-from schema.document import table_of
-from schema.system import Pulse as PulseDocument
-from schema.values import Millis, seconds
+from schema.values import Millis
+from server.migrate import bring_up
 from server.store.audit import Imbalance, imbalances
 from server.store.failures import translated
 from server.store.gridfs import BlobExists, BlobVault
+from server.store.migrating import Migrations
 from server.store.mongo import READ_DEADLINE_S, MongoStore
-from server.store.pulse import LIFETIME, QUIET_S
-from server.store.setup import set_up
+from server.store.pulse import SILENT_FOR, living
 from server.transfer.choice import BLOBS, as_restored, exported
 from server.transfer.errors import Damaged, TransferRefused
 from server.transfer.export import AT_ONCE, BLOBS_FOLDER, TOLD_EVERY
@@ -38,8 +36,6 @@ Tell = Callable[[str], None]
 
 WRITE_DEADLINE_S: Final = 60.0
 PIECE_BYTES: Final = 1 << 20
-SILENT_FOR: Final[Millis] = seconds(QUIET_S * 4)
-"""A server that has not written its pulse for so long has gone."""
 
 
 class Import:
@@ -56,7 +52,7 @@ class Import:
         tell: Tell,
     ) -> None:
         self._store, self._vault, self._folder = store, vault, folder
-        self._marker = Marker(client, vault.database_name)
+        self._marker, self._migrations = Marker(client, vault.database_name), Migrations(client, vault.database_name)
         self._clock, self._tell = clock, tell
         self._absent: frozenset[str] = frozenset()
 
@@ -79,7 +75,7 @@ class Import:
         done = [] if found is None else found[1]
         if found is None:
             await self._marker.set(manifest.export_id)
-        await set_up(self._store.database)
+        await bring_up(self._store, self._migrations)
         await self._restore_blobs(manifest, is_first=found is None)
         for part in manifest.parts:
             if part.name not in done:
@@ -105,10 +101,7 @@ class Import:
                 )
 
     async def _check_nobody_lives(self) -> None:
-        living = self._clock() + LIFETIME - SILENT_FOR
-        with translated(), pymongo.timeout(READ_DEADLINE_S):
-            pulses = [row async for row in self._store.database[table_of(PulseDocument).name].find({}).limit(1_000)]
-        if any(_millis(row["expiresAt"]) > living for row in pulses):
+        if await living(self._store, self._clock()):
             raise TransferRefused(
                 "A server runs on this database, or did until a moment ago. "
                 f"Stop it, wait {SILENT_FOR / 1_000:.0f} seconds, and run this again."
@@ -205,7 +198,3 @@ def _check(path: Path, name: str, sha256: str) -> None:
         raise Damaged(name, "it is not there") from None
     if found != sha256:
         raise Damaged(name, "its digest is another one")
-
-
-def _millis(moment: datetime) -> Millis:
-    return moment.replace(tzinfo=UTC).timestamp() * 1_000

@@ -41,6 +41,23 @@ class PlainPaths:
         await self._app(scope, receive, send)
 
 
+class LastAnswers:
+    """Ends each line with its answer once the process is about to stop: no proxy sends its next request down a dead one."""
+
+    def __init__(self, app: ASGIApp, endpoint: SyncEndpoint) -> None:
+        self._app, self._endpoint = app, endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start" and self._endpoint.is_draining:
+                message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
+            await send(message)
+
+        await self._app(scope, receive, sending)
+
+
 class Unexpected:
     """The innermost wall: what nobody foresaw becomes a request id, with the headers that every response has."""
 
@@ -84,7 +101,13 @@ def application(endpoint: SyncEndpoint, origins: Origins, routes: Sequence[BaseR
     ]
     app = Starlette(
         routes=[*sockets, *routes],
-        middleware=[Middleware(PlainPaths), cors, Middleware(SafeHeaders), Middleware(Unexpected)],
+        middleware=[
+            Middleware(PlainPaths),
+            Middleware(LastAnswers, endpoint),
+            cors,
+            Middleware(SafeHeaders),
+            Middleware(Unexpected),
+        ],
         exception_handlers={404: lost, 405: _not_allowed},
     )
     app.router.redirect_slashes = False  # such a redirect leads to whatever the Host header names

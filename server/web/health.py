@@ -27,6 +27,10 @@ class Gauges(Protocol):
         """Is the change stream being read?"""
         ...
 
+    def is_draining(self) -> bool:
+        """Is the process about to stop?"""
+        ...
+
     def metrics(self) -> Mapping[str, float]:
         """Numbers by name."""
         ...
@@ -39,6 +43,8 @@ def health_routes(gauges: Gauges) -> list[Route]:
         return PlainTextResponse("ok\n")
 
     async def readyz(_: Request) -> Response:
+        if gauges.is_draining():
+            return JSONResponse({"ready": False, "draining": True}, 503)
         age = gauges.feed_age()
         ready = gauges.feed_is_open() and age <= MAX_FEED_AGE
         return JSONResponse({"ready": ready, "feedAgeMs": age}, 200 if ready else 503)

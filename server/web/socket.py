@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
@@ -22,6 +23,7 @@ from server.web.addresses import address_of
 from server.web.live import EXTENSION, LiveLine
 from server.web.origins import Origins
 from server.web.refusals import RefusalResponse, limited
+from subscriptions.departures import departures
 from subscriptions.hub import Hub
 from subscriptions.outbox import STUCK_S
 from subscriptions.sync import SyncMachine
@@ -32,8 +34,11 @@ MAX_SOCKETS = 20_000
 SEAT_RETRY: Millis = seconds(5)
 """Nobody knows when another socket of the same address closes."""
 HEARTBEAT_S = 5.0
+ANSWER_GRACE_S = 5.0
+"""When everybody was told to leave, how long answers that are still owed, and clients that are slow to close, may take."""
 TICKS, TIDY_EVERY = 100, 4
 """Parts of a heartbeat, and after how many of them what is new in memory is looked at."""
+log = logging.getLogger("anime.socket")
 _VERSION = re.compile(r"^(\d{1,4})\.(\d{1,4})\.(\d{1,4})(?:[-+][0-9A-Za-z.+-]{1,64})?$")
 
 
@@ -87,7 +92,9 @@ class SyncEndpoint:
     ) -> None:
         self._hub, self._executor, self._callers, self._origins = hub, executor, callers, origins
         self._spawn, self._clock, self.stuck_s = spawn, clock, stuck_s
-        self._workers: set[SocketWorker[Caller]] = set()
+        self._workers: dict[SocketWorker[Caller], None] = {}
+        self._all_left = asyncio.Event()
+        self.is_draining = False
         self._limits, self._rate = limits, per_minute(bounds.sockets_per_minute_per_address)
         self._addresses, self._members = Seats(bounds.max_sockets_per_address), Seats(bounds.max_sockets_per_member)
         self._closed = self._cut = self._silent = 0
@@ -123,6 +130,23 @@ class SyncEndpoint:
                     collector.tidy()
                 await asyncio.sleep(HEARTBEAT_S / TICKS)
 
+    async def drain(self, within_s: float) -> None:
+        """Take nobody in any more, and see everybody off, spread over this time. Who is owed an answer stays a little longer."""
+        loop = asyncio.get_running_loop()
+        began, self.is_draining = loop.time(), True
+        log.info("draining %r over %g s", self, within_s, extra={"action": "web.drain"})
+        for after_s, worker in departures(list(self._workers), within_s):
+            await asyncio.sleep(began + after_s - loop.time())
+            worker.part()
+        await asyncio.sleep(began + within_s - loop.time())
+        try:
+            async with asyncio.timeout(ANSWER_GRACE_S):
+                while self._workers:
+                    self._all_left.clear()
+                    await self._all_left.wait()
+        except TimeoutError:
+            log.warning("not drained: %r", self, extra={"action": "web.not_drained"})
+
     async def serve(self, websocket: WebSocket) -> None:
         """One client from its handshake to its end."""
         refusal = self._refusal(websocket)
@@ -149,11 +173,13 @@ class SyncEndpoint:
         worker = SocketWorker(
             connection, machine, self._hub, calls, spawn=self._spawn, clock=self._clock, stuck_s=self.stuck_s
         )
-        self._workers.add(worker)
+        self._workers[worker] = None
         try:
             await worker.run()
         finally:
-            self._workers.discard(worker)
+            del self._workers[worker]
+            if not self._workers:
+                self._all_left.set()
             calls.leave()
             self._closed += 1
             self._cut += connection.line.is_cut
@@ -165,6 +191,10 @@ class SyncEndpoint:
             return _error(400, "InvalidClientVersion", "The client version in the path is not of the form 1.2.3.")
         if not self._origins.admits(websocket.headers.get("origin"), websocket.headers.get("host")):
             return _error(403, "OriginNotAllowed", "This page may not connect here. See ALLOWED_ORIGINS.")
+        if self.is_draining:
+            return _error(
+                503, "GoingAway", "This server is about to stop. Please connect again: another one takes over."
+            )
         if len(self._workers) >= MAX_SOCKETS:
             return _error(503, "TooManyConcurrentRequests", "Too many connections. Please try again in a moment.")
         return None

@@ -29,6 +29,7 @@ edits: st.SearchStrategy[Edit] = st.one_of(
     st.tuples(st.just("act"), st.just(())),
     st.tuples(st.just("authenticate"), st.tuples(st.sampled_from([*TOKENS, "token-false", None]))),
     st.tuples(st.just("drop"), st.tuples(st.booleans())),
+    st.tuples(st.just("part"), st.just(())),
     st.tuples(st.just("reconnect"), st.tuples(st.integers(0, 3))),
     st.tuples(st.just("foreign_commit"), st.tuples(keys)),
     st.tuples(st.just("abandon"), st.just(())),

@@ -27,6 +27,7 @@ from subscriptions.effects import (
     Verify,
 )
 from subscriptions.events import Advanced, AuthRejected, Fatal, MutationSettled, Trouble
+from subscriptions.phases import CLOSE_AWAY
 from subscriptions.version import decode_timestamp
 from tests.property.counters import ANYONE, Connection, Store
 
@@ -104,6 +105,11 @@ class World:
             self._commit(mutation)
         self.client.disconnect()
         self.open, self.line = False, Connection()
+
+    def part(self) -> None:
+        """The process goes away: what has begun is answered, what has not is for the next one."""
+        if self.open and not self.line.over:
+            self._do(self.line.machine.part())
 
     def reconnect(self, lag: int) -> None:
         """A socket opens again, perhaps to another process; without this rule the client stays offline for long."""
@@ -263,7 +269,9 @@ class World:
                 case Refresh():
                     assert line.refresh is None, "two refreshes at once"
                     line.refresh = effect
-                case Finish():
+                case Finish(code):
+                    owed = line.mutation is not None or line.actions
+                    assert code != CLOSE_AWAY or not owed, "a socket leaves without an answer that it was owed"
                     line.over = True
                     line.upstream.clear()
 

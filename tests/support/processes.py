@@ -22,7 +22,10 @@ from pymongo import AsyncMongoClient
 from websockets.asyncio.client import ClientConnection, connect
 
 from server.dev.issuer import DevIssuer
-from server.store.setup import set_up
+from server.migrate import bring_up
+from server.runtime import blobs_of
+from server.store.migrating import Migrations
+from server.store.mongo import MongoStore
 from subscriptions.client import ClientMachine
 from tests.support.world import free_port, fresh_database, give_key
 
@@ -256,7 +259,8 @@ async def open_deployment(mongod_uri: str, folder: Path, http: httpx.AsyncClient
         database = client.get_default_database()
         try:
             async with AsyncExitStack() as stack:
-                await set_up(database)
+                store = MongoStore(client, database.name)
+                await bring_up(store, Migrations(client, blobs_of(store)))
                 yield Deployment(uri, client, folder, http, stack)
         finally:
             for name in (database.name, f"{database.name}_blobs"):
