@@ -91,12 +91,13 @@ class Line:
             await self._redis.aclose()
 
     async def claim(self, name: bytes) -> bytes | None:
-        """Be the one who runs this: None. Else what is there instead: the claim of another, or what came of it. Raises `Away`."""
+        """Be the one who runs this: None. Else what is there instead: another's claim, or what came of it. Raises `Away`."""
         self._must_be_open()
-        claim = cast(
-            "Awaitable[bytes | None]", self._redis.set(_key(name), CLAIM, nx=True, get=True, px=CLAIM_LASTS_MS)
-        )
-        return await self._answered(claim)
+        both = self._redis.pipeline(transaction=False)  # one command can say both, but only from Redis 7 on
+        both.set(_key(name), CLAIM, nx=True, px=CLAIM_LASTS_MS)
+        both.get(_key(name))
+        is_ours, held = await self._answered(both.execute())
+        return None if is_ours else cast("bytes | None", held)
 
     async def offer(self, name: bytes, closed: bytes) -> None:
         """Leave this where the claim is, for who asks later, and tell those who wait. Raises `Away`."""

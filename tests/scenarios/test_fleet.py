@@ -323,6 +323,15 @@ async def test_a_frozen_redis_is_waited_for_once(redis: RedisServer, caplog: pyt
     assert told == ["fleet.shared", "fleet.alone", "fleet.shared"]
 
 
+async def test_a_redis_that_is_full_is_as_good_as_none(redis: RedisServer) -> None:
+    ana = House("ana", redis)
+    async with at_home(ana), Redis.from_url(redis.url) as operator:
+        await operator.config_set("maxmemory", 1)
+        ana.hears_of(11)
+        assert await ana.ask() == "11"
+        assert ana.counted("anime_answers_offered_total") == 0
+
+
 async def test_who_is_there_is_known_while_redis_is(redis: RedisServer) -> None:
     ana, benedict, stranger = House("ana", redis), House("benedict", redis), House("eve", redis, key=KEY[::-1])
     async with at_home(ana, benedict, stranger):

@@ -79,7 +79,8 @@ class Street:
     async def until_alone(self, are_alone: bool) -> None:
         """Wait until every process has noticed that Redis is away, or there."""
         async with asyncio.timeout(NEVER_S):
-            while any(world.runtime.fleet.is_alone is not are_alone for world in self.worlds):  # noqa: ASYNC110  # nothing but asking tells
+            fleets = [world.runtime.fleet for world in self.worlds]
+            while any(each.is_alone is not are_alone for each in fleets):  # noqa: ASYNC110  # nothing but asking tells
                 await asyncio.sleep(0.01)
 
     async def open(self, watchers: list[LiveClient]) -> None:
