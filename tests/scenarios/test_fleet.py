@@ -79,7 +79,8 @@ class House:
 
     async def ask(self, ts: int | None = None) -> str:
         """What its hub would be told, as of its log's position."""
-        evaluated = await self.fleet.evaluate(ASKED, None, self.log.position if ts is None else Timestamp(ts))
+        async with asyncio.timeout(NEVER_S):
+            evaluated = await self.fleet.evaluate(ASKED, None, self.log.position if ts is None else Timestamp(ts))
         await self.background.drain(NEVER_S)  # what others are told, or are to read, is out
         return said(evaluated)
 
@@ -253,6 +254,11 @@ async def test_what_is_not_offered(redis: RedisServer, evaluated: Evaluated) -> 
                 house.hears_of(ts)
             assert (await asyncio.gather(ana.ask(), ben.ask()))[0] == said(evaluated)
         assert (ana.runs, ben.runs) == (3, 3)
+        assert (
+            ana.counted("anime_answers_awaited_in_vain_total")
+            == ben.counted("anime_answers_awaited_in_vain_total")
+            == 0
+        )
         assert ana.counted("anime_answers_offered_total") + ben.counted("anime_answers_offered_total") == 0
 
 
@@ -278,7 +284,7 @@ async def test_who_waits_goes_on_as_soon_as_nothing_will_come(redis: RedisServer
         ana.gate.set()
         with pytest.raises(SnapshotGone):
             await running
-        assert ben.runs == 2
+        assert (ben.runs, ben.counted("anime_answers_awaited_in_vain_total")) == (2, 0)
 
 
 async def test_who_never_tells_is_waited_for_once_in_a_while(redis: RedisServer) -> None:
