@@ -121,7 +121,8 @@ def remembered_text(told: Remembered) -> str:
 def _run(run: Told) -> Iterator[str]:
     shown = "current" if run.shown_to is None else f"shown {_count(run.shown_to, 'time')} until it ended"
     ranges = _count(run.range_count, "range")
-    cost = f"{run.cost.took_ms:.1f} ms, {_count(run.cost.documents, 'document')}, {ranges}, {shown}"
+    where = " to adopt what another process ran" if run.cost.is_adopted else ""
+    cost = f"{run.cost.took_ms:.1f} ms{where}, {_count(run.cost.documents, 'document')}, {ranges}, {shown}"
     yield f"  {_moment(run.cost.at)}  {cost}"
     yield from _wrapped(f"for {_asker(run.asker)}, with {_cut(run.arguments, MAX_ARGUMENT_CHARS)}", "      ")
     yield from _wrapped(f"because {_because(run)}", "      ")

@@ -115,13 +115,15 @@ async def serving(settings: Settings, runtime: Runtime, listener: socket.socket)
             )
         )
         task = asyncio.create_task(server.serve(sockets=[listener]), name="web server")
-        heartbeat = asyncio.create_task(runtime.heartbeat(), name="heartbeat")
+        beside = [asyncio.create_task(each) for each in (runtime.heartbeat(), runtime.fleet.run())]
         try:
             yield
         finally:
             server.should_exit = True
             await task
-            heartbeat.cancel()
+            for each in beside:
+                each.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
 
 
 @asynccontextmanager

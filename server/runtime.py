@@ -31,6 +31,7 @@ from server.context import Urls
 from server.database import Database
 from server.executor import Caller, Executor, facet
 from server.feed import HubFeed
+from server.fleet import Fleet
 from server.functions import published
 from server.keyring import shared_key
 from server.limits import Limits, per_minute
@@ -105,9 +106,20 @@ class Runtime:
         urls = Urls(settings.public_url, self.grants, settings.allowed_origins)
         self.limits = Limits(clock, settings.redis_url)
         self.executor = Executor(registry, self.database, urls, self.limits, settings.bounds, clock)
-        self.hub: Hub[Caller] = Hub(
-            Log(start), self.executor.evaluate, facet=facet, nudge=self.pulse.nudge, clock=clock
+        commits = Log(start)
+        self.fleet: Fleet[Caller] = Fleet(
+            self.executor.evaluate,
+            commits,
+            redis_url=settings.redis_url,
+            key=keys,
+            answers_follow=(settings.public_url,),
+            name=self.name,
+            sockets=lambda: 0 if self.endpoint is None else len(self.endpoint),
+            reached=lambda ts: self.hub.alarms.reached(ts),
+            spawn=self.background.spawn,
+            clock=clock,
         )
+        self.hub: Hub[Caller] = Hub(commits, self.fleet.evaluate, facet=facet, nudge=self.pulse.nudge, clock=clock)
         self.tail = Tail(store, start, deliver=self.hub.deliver, lost=self.hub.lost)
         self.endpoint: SyncEndpoint | None = None
         self.site = Site(settings)
@@ -143,6 +155,7 @@ class Runtime:
             "anime_query_executions_total": self.hub.executions,
             "anime_invalidations_total": self.hub.invalidations,
             "anime_feed_age_seconds": self.feed_age() / 1_000,
+            **self.fleet.metrics(),
             **self.tail.metrics(),
             **self.executor.metrics(),
             **({} if self.endpoint is None else self.endpoint.metrics()),

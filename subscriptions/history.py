@@ -47,11 +47,12 @@ class Met(msgspec.Struct, frozen=True):
 
 
 class Cost(msgspec.Struct, frozen=True):
-    """When an execution began, how long it took, how many documents it read."""
+    """When an execution began, how long it took, how many documents it read; adopted if another process did."""
 
     at: Millis
     took_ms: float
     documents: int
+    is_adopted: bool = False
 
 
 class Told(msgspec.Struct, frozen=True):

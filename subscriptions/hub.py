@@ -44,11 +44,12 @@ _NOTHING = Value(Raw(b"null"), b"")
 
 
 class Evaluated(msgspec.Struct, frozen=True):
-    """What running a query gave, what that depended on, and how many documents were read for it."""
+    """What running a query gave, what that depended on, and how many documents were read for it; adopted if not by us."""
 
     result: Result
     reads: ReadSet
     documents: int = 0
+    is_adopted: bool = False
 
 
 class Evaluate(Protocol[C_contra]):
@@ -172,10 +173,10 @@ class Hub(Generic[C]):
             found = self.answers.find(question, caller, ts)
             if found is not None:  # while we waited for the slot
                 return found
-            self.executions += 1
             began = self._clock()
             evaluated = await self._evaluate(question, caller, ts)
-            cost = Cost(began, self._clock() - began, evaluated.documents)
+            cost = Cost(began, self._clock() - began, evaluated.documents, evaluated.is_adopted)
+        self.executions += not evaluated.is_adopted
         reads = evaluated.reads
         self._looked_at[question.path] = self._looked_at.get(question.path, frozenset()) | reads.facets
         answer = Answer(question, caller, self.answers.facets(caller, reads.facets), ts, evaluated.result, reads)

@@ -39,6 +39,7 @@ SECONDS: Final = {
     "tests/property/test_sync_machine.py": 8,
     "tests/property/test_matcher.py": 8,
     "tests/scenarios/test_orders.py": 8,
+    "tests/scenarios/test_shared_answers.py": 8,
     "tests/scenarios/test_first_photo.py": 8,
     "tests/scenarios/test_moderation.py": 7,
     "tests/unit/server/providers/test_gemini.py": 7,

@@ -54,6 +54,19 @@ class RedisServer:
         assert self._server is not None
         self._server.send_signal(signal.SIGSTOP)
 
+    def thaw(self) -> None:
+        """It goes on where it was frozen."""
+        assert self._server is not None
+        self._server.send_signal(signal.SIGCONT)
+
+    async def flush(self) -> None:
+        """It forgets everything."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        writer.write(b"FLUSHALL\r\n")
+        assert await reader.readline() == b"+OK\r\n"
+        writer.close()
+        await writer.wait_closed()
+
     async def _answers(self) -> bool:
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
