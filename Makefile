@@ -76,7 +76,7 @@ $(VENV)/test.done: $(VENV)/python.done requirements-test.lock
 # Needs uv. The locks carry hashes and no addresses.
 lock:
 	uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
-	uv pip compile pyproject.toml --extra test --universal --generate-hashes --no-emit-index-url --no-header --quiet -o requirements-test.lock
+	uv pip compile pyproject.toml --extra test --extra trace --universal --generate-hashes --no-emit-index-url --no-header --quiet -o requirements-test.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/artifacts tests/wire/node_modules tests/wire/types/node_modules web/node_modules web/dist*

@@ -19,6 +19,7 @@ from jobs.patience import NOT_NOW, Patience
 from jobs.policy import Decision
 from jobs.runner import Runner
 from jobs.seams import Chance, Clock, Transact
+from jobs.tally import Ending, ending_of
 from jobs.transactions import conclude, give_back
 from schema.system import Job
 from schema.values import Millis, seconds
@@ -52,18 +53,20 @@ class Attempt:
         """End the work if it is not done, and hand the job back."""
         self._stop.set()
 
-    async def carry_out(self) -> None:
+    async def carry_out(self) -> Ending:
         """Do the work and settle it. Raises nothing but what nobody foresaw, and then the lease is left to run out."""
         try:
             outcome = await self._under_lease()
             self._phase = "settling"
             decision = await self._settle(outcome)
             log.info("job settled: %s", decision, extra=fields("job.settled", self.job))
+            return ending_of(decision)
         except Stopped:
             self._phase = "handing back"
-            await self._hand_back()
+            return await self._hand_back()
         except LeaseLost as lost:
             log.warning("%s", lost, extra=fields("job.lost", self.job))
+            return "lost"
 
     async def _under_lease(self) -> Outcome:
         """The work's outcome. Raises `LeaseLost` and `Stopped`, after the work was cancelled."""
@@ -115,9 +118,10 @@ class Attempt:
             log.exception("job could not be settled", extra=fields("job.broken", self.job))
             return await self._finish(self._conclusion(SOMETHING_WRONG))
 
-    async def _hand_back(self) -> None:
+    async def _hand_back(self) -> Ending:
         await self._finish(lambda db: give_back(db, self.job, self._runner, self._clock()))
         log.info("job handed back", extra=fields("job.handed_back", self.job))
+        return "handed_back"
 
     def _conclusion(self, outcome: Outcome) -> Callable[[Writer], Awaitable[Decision]]:
         jitter = self._random()

@@ -20,6 +20,7 @@ from jobs.patience import NOT_NOW, Patience
 from jobs.queue import Lapsed, due
 from jobs.runner import Runner
 from jobs.seams import Chance, Clock, Feed, Transact, Watch
+from jobs.tally import Ending, Tally
 from jobs.transactions import fail_to_start, start
 from jobs.waits import Waits
 from schema.reader import Reader
@@ -41,7 +42,7 @@ class JobLoop:
 
     __slots__ = (
         "_attempts", "_clock", "_concurrency", "_database", "_ended", "_feed", "_freed", "_patience", "_random",
-        "_resting", "_runners", "_served", "_skipped", "_stopping", "_turns", "_unknown", "_waits", "_worker",
+        "_resting", "_runners", "_served", "_skipped", "_stopping", "_turns", "_unknown", "_waits", "_worker", "tally",
     )  # fmt: skip
 
     def __init__(
@@ -58,6 +59,7 @@ class JobLoop:
         self._database, self._feed, self._runners = database, feed, runners
         self._worker, self._concurrency = worker, concurrency
         self._clock, self._random = clock, random
+        self.tally = Tally()
         self._attempts: dict[Id[Job], Attempt] = {}
         self._resting: dict[Id[Job], Millis] = {}
         self._unknown: set[str] = set()
@@ -73,6 +75,11 @@ class JobLoop:
         running = len(self._attempts)
         state = ", draining" if self._waits.ended else ""
         return f"<JobLoop {self._worker}, {running} running, {self._concurrency - running} free{state}>"
+
+    @property
+    def running(self) -> int:
+        """How many attempts are under way."""
+        return len(self._attempts)
 
     async def run(self) -> None:
         """Work until drained. Cancelled, it leaves its jobs to their leases."""
@@ -205,10 +212,12 @@ class JobLoop:
             case Job():
                 return self._attempt(found, runner)
             case Lapsed(job=lapsed):
+                self.tally.over(lapsed.kind, "lapsed")
                 log.warning("a lease ended without a word", extra=fields("job.lapsed", lapsed))
         return None
 
     def _attempt(self, job: Job, runner: Runner) -> Attempt:
+        self.tally.began(job.kind)
         log.info("job claimed", extra=fields("job.claimed", job))
         database, feed, clock, random = self._database, self._feed, self._clock, self._random
         lease = Lease(job, runner.spec.lease, database=database, feed=feed, clock=clock, random=random)
@@ -218,10 +227,13 @@ class JobLoop:
         return attempt
 
     async def _carry_out(self, attempt: Attempt) -> None:
+        ending: Ending = "dropped"
+        began = self._clock()
         try:
-            await attempt.carry_out()
+            ending = await attempt.carry_out()
         except Exception:
             log.exception("job dropped: %r", attempt, extra=fields("job.dropped", attempt.job))
         finally:
+            self.tally.over(attempt.job.kind, ending, self._clock() - began)
             del self._attempts[attempt.job.id]
             self._freed.set()

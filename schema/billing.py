@@ -31,6 +31,30 @@ class LedgerEntry(Document, frozen=True, kw_only=True):
     by_user_and_created = index("user_id", "created_at")
 
 
+@table("ledgerAudits")
+class LedgerAudit(Document, frozen=True, kw_only=True):
+    """What the last audit of the ledger found. One row.
+
+    `differences` is a fingerprint of who differs by how much, empty where nobody does; `acknowledged` is the one that an operator
+    has looked at, so that the same differences alarm nobody again, and any other do.
+    """
+
+    id: Id[LedgerAudit] = NEW
+    audited_at: Millis
+    imbalanced: int
+    differences: str
+    acknowledged: str | None = None
+
+    @property
+    def has_failed(self) -> bool:
+        """Are there differences that nobody has looked at?"""
+        return self.differences not in ("", self.acknowledged)
+
+
+LEDGER_AUDIT_ID: Id[LedgerAudit] = Id("ledger")
+"""The audit's one row."""
+
+
 @table("payments")
 class Payment(Document, frozen=True, kw_only=True):
     """A paid order, once per order id; partly refunded it is still `paid`, with `refunded_cents` above zero.

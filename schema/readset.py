@@ -7,6 +7,7 @@ or its deadline has passed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from math import inf
 
 import msgspec
 
@@ -38,10 +39,11 @@ class WriteSet(msgspec.Struct, frozen=True):
 
 
 class Commit(msgspec.Struct, frozen=True):
-    """One transaction's write set at its commit time."""
+    """One transaction's write set at its commit time. `at` is when that was by the database's clock, infinite if not known."""
 
     ts: Timestamp
     writes: WriteSet
+    at: Millis = inf
 
 
 def overlap(reads: ReadSet, writes: WriteSet) -> bool:

@@ -1,4 +1,4 @@
-"""Tables that the product's functions rest on: jobs, receipts, pulses, secrets."""
+"""Tables that the product's functions rest on: jobs, receipts, pulses and vitals of processes, secrets."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from schema.document import NEW, Document, index, table
 from schema.values import Id, Millis
 
 JobState: TypeAlias = Literal["queued", "leased", "succeeded", "dead", "cancelled"]
+Role: TypeAlias = Literal["web", "worker", "web and worker"]
 
 
 @table("jobs")
@@ -60,6 +61,28 @@ class Pulse(Document, frozen=True, kw_only=True):
     beat: int
     expires_at: Millis
     step: int | None = None
+
+
+@table("vitals", expires_by="expires_at")
+class Vitals(Document, frozen=True, kw_only=True):
+    """How a process was when it last said so. It comes back through the change feed like a pulse, and takes its place."""
+
+    id: Id[Vitals] = NEW
+    role: Role
+    version: str
+    started_at: Millis
+    seen_at: Millis
+    sockets: int
+    live_queries: int
+    answers: int
+    jobs_running: int
+    feed_lag: Millis
+    push_p50: Millis | None = None
+    push_p99: Millis | None = None
+    resident_bytes: int | None = None
+    expires_at: Millis
+
+    by_seen = index("seen_at")
 
 
 @table("secrets")

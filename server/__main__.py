@@ -21,6 +21,7 @@ from server.doctor.checks import examine
 from server.doctor.verdict import Verdict, exit_status, line_of
 from server.explain import Evaluation, arguments_for, evaluation_text, find_query, remembered_text
 from server.functions import published
+from server.functions.auditing import Auditor
 from server.logs import set_up_logs
 from server.migrate import Migration
 from server.processes import PAGE_LOG, run_dev, run_web, run_worker, stop_on_signals
@@ -103,6 +104,16 @@ async def admin(settings: Settings, arguments: argparse.Namespace) -> int:
                 for subject in await roles.administrators(runtime.database):
                     say(subject)
     return 0
+
+
+async def audit(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Hold every balance against its ledger now, and tell the servers."""
+    async with open_runtime(beside(settings)) as runtime:
+        found = await Auditor(runtime.database).look(acknowledge=arguments.acknowledge)
+    for each in found:
+        say(f"{each.user_id} has a balance of {each.credits}, and movements that sum to {each.ledger}")
+    say(f"{len(found)} differ{', acknowledged' if found and arguments.acknowledge else ''}")
+    return 1 if found and not arguments.acknowledge else 0
 
 
 async def explain(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -201,6 +212,7 @@ COMMANDS: dict[str, tuple[Command, Environment | None]] = {
     "migrate": (migrate, "production"),
     "token": (token, "development"),
     "admin": (admin, None),
+    "audit": (audit, None),
     "explain": (explain, None),
     "export": (export, None),
     "import": (restore, None),
@@ -222,6 +234,8 @@ def main() -> int:
         if name == "admin":
             each.add_argument("deed", choices=("grant", "revoke", "list"))
             each.add_argument("subject", nargs="?", help="the person's subject, as in their token")
+        if name == "audit":
+            each.add_argument("--acknowledge", action="store_true", help="what differs now makes no server unready")
         if name in ("export", "import"):
             each.add_argument("folder", type=Path, metavar="DIR", help="the folder of the export")
         if name == "explain":

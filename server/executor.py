@@ -27,9 +27,12 @@ from server.database import Database
 from server.errors import ApplicationError, Forbidden, Invalid, PublicError, known, server_error, unknown_function
 from server.ids import request_id as new_request_id
 from server.limits import Bounds, Limits, per_minute
+from server.logs import request_of_now
 from server.registry import Function, Registry
+from server.runs import Runs
 from subscriptions.answers import Question
 from subscriptions.effects import Failed, Failure, Returned, RunMutation, Succeeded, Undecided, Value
+from subscriptions.histogram import Histogram
 from subscriptions.hub import Evaluated
 
 MAX_RESULT_BYTES = 16 << 20
@@ -69,14 +72,16 @@ class Executor:
         self._limits, self._bounds, self._clock = limits, bounds, clock
         self._mutation_rate = per_minute(bounds.mutations_per_minute_per_member)
         self._lanes: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._runs = Runs(clock)
         self._failed_queries = self._timed_out_queries = 0
 
     def __repr__(self) -> str:
         return f"<Executor {self._registry!r}>"
 
-    def metrics(self) -> Mapping[str, float]:
-        """How many queries went wrong for reasons of our own; `failed` includes those that ran out of time."""
+    def metrics(self) -> Mapping[str, float | Histogram]:
+        """How long functions took, and how many queries went wrong for reasons of our own, out of time among them."""
         return {
+            **self._runs.metrics(),
             "anime_queries_failed_total": self._failed_queries,
             "anime_queries_timed_out_total": self._timed_out_queries,
         }
@@ -86,6 +91,10 @@ class Executor:
         function = self._registry.find(question.path, "query")
         if function is None:
             return Evaluated(_failure(unknown_function(question.path), question.journal), ReadSet())
+        with self._runs.of(function, caller):
+            return await self._evaluate(function, question, caller, ts)
+
+    async def _evaluate(self, function: Function, question: Question, caller: Caller, ts: Timestamp) -> Evaluated:
         db = self._database.at(ts, question.journal)
         facets: set[str] = set()
         time = asyncio.timeout(self._bounds.query_timeout_s or None)
@@ -129,6 +138,12 @@ class Executor:
         function = self._registry.find(mutation.path, "mutation")
         if function is None:
             return Failed(unknown_function(mutation.path).message)
+        with self._runs.of(function, mutation.caller):
+            return await self._mutate(function, mutation, committing)
+
+    async def _mutate(
+        self, function: Function, mutation: RunMutation[Caller], committing: Callable[[], None]
+    ) -> Succeeded | Failed | Undecided:
         key = None if mutation.session_id is None else f"{mutation.session_id}:{mutation.request_id}"
         commits = _Once(committing)
         subject = mutation.caller.subject if mutation.caller is not None else ""
@@ -190,6 +205,10 @@ class Executor:
         function = self._registry.find(path, "action")
         if function is None:
             return Failed(unknown_function(path).message)
+        with self._runs.of(function, caller):
+            return await self._act(function, arguments, caller)
+
+    async def _act(self, function: Function, arguments: bytes, caller: Caller) -> Returned | Failed:
         try:
             await self._spend(function, caller.subject if caller is not None else "")
             values = function.decode(arguments)
@@ -197,7 +216,7 @@ class Executor:
                 me = await authorise(function.caller, caller, set(), await self._database.newest())
                 value = _encoded(await function.handler(Action(me, caller, self), **values))
         except Exception as error:
-            public = self._public(error, path)
+            public = self._public(error, function.path)
             return Failed(public.message, None if public.data is None else Raw(public.data))
         return Returned(Raw(value))
 
@@ -235,7 +254,7 @@ class Executor:
             if not isinstance(error, ApplicationError):
                 log.info("%s: %s", path, error, extra={"action": "function.refused", "function": path})
             return public
-        request_id = new_request_id()
+        request_id = request_of_now() or new_request_id()
         expected = isinstance(error, SchemaError | TimeoutError)
         log.error(
             "%s failed: %s", path, str(error) if expected and str(error) else type(error).__name__,

@@ -6,15 +6,17 @@ import asyncio
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 
 import uvicorn
+from starlette.applications import Starlette
 
 from server.config import ConfigurationError, Settings
 from server.dev.page_build import WEB, PageNotBuilt, build_page, is_current
 from server.issuers import open_identity
 from server.runtime import Runtime, open_runtime
+from server.web.health import health_routes
 from server.web.lines import HttpLine
 from server.web.live import LiveProtocol
 from server.web.page import Site
@@ -30,6 +32,9 @@ INSISTING_AFTER_S = 1.0
 PAGE_LOG = "page-build.log"
 SEND_BUFFER_BYTES = 128 << 10
 """Bounds what a reader who has stopped can hide in the kernel."""
+
+
+Tell = Callable[[Runtime], AbstractAsyncContextManager[None]]
 
 
 class Server(uvicorn.Server):
@@ -51,7 +56,7 @@ async def run_web(settings: Settings, stop: asyncio.Event, announce: Callable[[s
 
 async def run_worker(settings: Settings, stop: asyncio.Event, announce: Callable[[str], None]) -> None:
     """Work until `stop`."""
-    async with open_runtime(settings) as runtime, working(runtime):
+    async with telling(settings) as tell, open_runtime(settings) as runtime, working(runtime), tell(runtime):
         announce(f"Anime Leak worker {runtime.name} is waiting for jobs")
         await stop.wait()
 
@@ -71,20 +76,23 @@ async def run_dev(settings: Settings, stop: asyncio.Event, announce: Callable[[s
 
 
 @asynccontextmanager
-async def listening(settings: Settings) -> AsyncIterator[socket.socket]:
+async def listening(
+    settings: Settings, port: int | None = None, variable: str = "PORT"
+) -> AsyncIterator[socket.socket]:
     """The port, taken before anything is started, so that a taken one is said at once."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    host, port = settings.host, port or settings.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # Said to be TCP in so many words: only then does asyncio send small writes at once instead of 40 ms later.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         try:
-            listener.bind((settings.host, settings.port))
+            listener.bind((host, port))
         except OSError as error:
             raise ConfigurationError(
-                f"HOST {settings.host} and PORT {settings.port} cannot be listened on: {error.strerror}. "
-                f"Choose another port, for example PORT={settings.port + 1 if settings.port < 65_535 else 8_000}."
+                f"HOST {host} and {variable} {port} cannot be listened on: {error.strerror}. "
+                f"Choose another port, for example {variable}={port + 1 if port < 65_535 else 8_000}."
             ) from None
         listener.listen(BACKLOG)
         yield listener
@@ -124,6 +132,28 @@ async def serving(settings: Settings, runtime: Runtime, listener: socket.socket)
             for each in beside:
                 each.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
+
+
+@asynccontextmanager
+async def telling(settings: Settings) -> AsyncIterator[Tell]:
+    """What a worker tells operators of itself, where they asked for it by a port."""
+    if settings.metrics_port is None:
+        yield lambda _: nullcontext()
+        return
+    async with listening(settings, settings.metrics_port, "METRICS_PORT") as listener:
+
+        @asynccontextmanager
+        async def tell(runtime: Runtime) -> AsyncIterator[None]:
+            app = Starlette(routes=health_routes(runtime.readings))
+            server = Server(uvicorn.Config(app, ws="none", lifespan="off", log_config=None, access_log=False))
+            task = asyncio.create_task(server.serve(sockets=[listener]), name="health server")
+            try:
+                yield
+            finally:
+                server.should_exit = True
+                await task
+
+        yield tell
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ import random
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from pymongo import AsyncMongoClient
@@ -20,6 +20,7 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
 from schema.deliveries import Provider
+from schema.system import Vitals
 from schema.values import Millis, Timestamp
 from server import roles
 from server.auth.clerk import TokenVerifier
@@ -38,7 +39,9 @@ from server.limits import Limits, per_minute
 from server.migrate import bring_up, check
 from server.pictures.lab import PhotoLab
 from server.queue_watch import QueueWatch
+from server.readings import Readings
 from server.registry import Registry
+from server.standing import Standing
 from server.store.connection import connect
 from server.store.embedded import EmbeddedMongod
 from server.store.gridfs import BlobVault
@@ -102,7 +105,7 @@ class Runtime:
         self.grants = Grants(keys)
         self.lab = PhotoLab()
         self.background = Background()
-        self.pulse = Pulse(store, self.name, clock)
+        self.pulse = Pulse(store, self.name, clock, self._vitals)
         urls = Urls(settings.public_url, self.grants, settings.allowed_origins)
         self.limits = Limits(clock, settings.redis_url)
         self.executor = Executor(registry, self.database, urls, self.limits, settings.bounds, clock)
@@ -114,17 +117,17 @@ class Runtime:
             key=keys,
             answers_follow=(settings.public_url,),
             name=self.name,
-            sockets=lambda: 0 if self.endpoint is None else len(self.endpoint),
+            sockets=lambda: self.readings.sockets,
             reached=lambda ts: self.hub.alarms.reached(ts),
             spawn=self.background.spawn,
             clock=clock,
         )
         self.hub: Hub[Caller] = Hub(commits, self.fleet.evaluate, facet=facet, nudge=self.pulse.nudge, clock=clock)
         self.tail = Tail(store, start, deliver=self.hub.deliver, lost=self.hub.lost)
-        self.endpoint: SyncEndpoint | None = None
+        self.feed = HubFeed(self.database, self.hub)
+        self.standing = Standing(self.feed, clock)
         self.site = Site(settings)
         self.queue = QueueWatch(self.database, clock)
-        self.worker: Worker | None = None
         self.webhooks = Webhooks(
             self.database,
             polar_secrets=polar_webhook_secrets,
@@ -132,44 +135,21 @@ class Runtime:
             product_id=settings.polar_product_id,
             clock=clock,
         )
+        counting = (self.fleet, self.executor, self.limits, self.queue, self.webhooks)
+        self.readings = Readings(self.name, self.hub, self.tail, self.standing, *counting, clock=clock)
 
     def __repr__(self) -> str:
         return f"<Runtime {self.name} {self.hub!r}>"
 
-    def feed_age(self) -> Millis:
-        """How long ago the log's position moved."""
-        return max(0.0, clock() - self.hub.moved_at)
-
-    def feed_is_open(self) -> bool:
-        """Is the change stream being read?"""
-        return self.tail.is_open
-
-    def is_draining(self) -> bool:
-        """Is the process about to stop?"""
-        return self.endpoint is not None and self.endpoint.is_draining
-
-    def metrics(self) -> Mapping[str, float]:
-        """What this process counts."""
-        return {
-            "anime_answers": len(self.hub.answers),
-            "anime_query_executions_total": self.hub.executions,
-            "anime_invalidations_total": self.hub.invalidations,
-            "anime_feed_age_seconds": self.feed_age() / 1_000,
-            **self.fleet.metrics(),
-            **self.tail.metrics(),
-            **self.executor.metrics(),
-            **({} if self.endpoint is None else self.endpoint.metrics()),
-            **self.queue.metrics(),
-            **self.webhooks.metrics(),
-            **({} if self.worker is None else self.worker.metrics()),
-        }
+    async def _vitals(self) -> Vitals | None:
+        return await self.readings.vitals()
 
     def application(self, verifier: TokenVerifier, extra: list[BaseRoute]) -> Starlette:
         """The web application of this process."""
         limits, bounds = self.limits, self.settings.bounds
         callers = Callers(verifier, limits, per_minute(bounds.failed_sign_ins_per_minute_per_address), clock)
         origins = Origins(self.settings.allowed_origins, self.settings.public_url)
-        self.endpoint = SyncEndpoint(
+        endpoint = self.readings.endpoint = SyncEndpoint(
             self.hub,
             self.executor,
             callers,
@@ -192,34 +172,34 @@ class Runtime:
         )
         functions = HttpFunctions(self.executor, callers, self.store, limits, bounds).routes()
         share = SharePage(self.site, self.executor, self.store, limits, bounds)
-        told = [*health_routes(self), *explain_routes(self.name, self.hub, self.grants, clock)]
+        told = [*health_routes(self.readings), *explain_routes(self.name, self.hub, self.grants, clock)]
         page = [share.route(), *self.site.routes()]
         routes = [*functions, *files, *self.webhooks.routes(), *told, *extra, *page]
-        return application(self.endpoint, origins, routes, self.site.lost)
+        return application(endpoint, origins, routes, self.site.lost)
 
     async def heartbeat(self) -> None:
         """Keep the sockets of this process alive, for ever."""
-        if self.endpoint is not None:
-            await self.endpoint.heartbeat()
+        if self.readings.endpoint is not None:
+            await self.readings.endpoint.heartbeat()
 
     async def drain(self) -> None:
         """Let clients go elsewhere while everything is served on, for `DRAIN_S`. Without that time they are cut off."""
-        if self.endpoint is not None and self.settings.drain_s:
-            await self.endpoint.drain(self.settings.drain_s)
+        if self.readings.endpoint is not None and self.settings.drain_s:
+            await self.readings.endpoint.drain(self.settings.drain_s)
 
     def open_worker(self) -> Worker:
         """The worker of this process."""
-        self.worker = Worker(
+        worker = self.readings.worker = Worker(
             self.settings,
             self.database,
-            HubFeed(self.database, self.hub),
+            self.feed,
             vault=self.vault,
             lab=self.lab,
             name=self.name,
             clock=clock,
             random=random.random,
         )
-        return self.worker
+        return worker
 
     async def make_admin(self, subject: str) -> None:
         """Give the role, once."""
@@ -271,7 +251,7 @@ async def open_runtime(settings: Settings, registry: Registry | None = None) -> 
         for subject in settings.admin_user_ids:
             await runtime.make_admin(subject)
         async with asyncio.TaskGroup() as group:
-            following = (runtime.tail.run(), runtime.pulse.run(), runtime.queue.run())
+            following = (runtime.tail.run(), runtime.pulse.run(), runtime.queue.run(), runtime.standing.run())
             tasks = [group.create_task(each) for each in following]
             try:
                 yield runtime
@@ -280,7 +260,7 @@ async def open_runtime(settings: Settings, registry: Registry | None = None) -> 
                 await runtime.hub.close()
                 await runtime.lab.close()
                 await runtime.limits.aclose()
-                is_heard = runtime.feed_is_open()
+                is_heard = runtime.tail.is_open
                 for task in tasks:
                     task.cancel()
                 if is_heard:

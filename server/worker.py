@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from jobs.loop import JobLoop
+from jobs.outcome import Outcome
 from jobs.runner import Runner
 from jobs.seams import Chance, Feed
 from jobs.ticker import Ticker
+from schema.system import Job
 from schema.values import Millis, seconds
 from server.config import Settings
 from server.database import Database
@@ -20,6 +22,7 @@ from server.functions.erasure import Eraser
 from server.functions.generation import GenerateImage
 from server.functions.reconciling import ReconcileOrders, Reconciler
 from server.functions.sweeping import Sweeper
+from server.logs import About
 from server.pictures.lab import PhotoLab
 from server.providers.pictures import LocalStylizer, PictureMaker
 from server.providers.polar import open_polar, product_of
@@ -38,6 +41,22 @@ from server.work import (
 DRAIN_GRACE_S = 20.0
 DRAWING_SHARE = 0.75
 """Of an attempt's time the drawing itself may take so much; the rest is for reading, storing and settling."""
+
+
+class Named:
+    """A runner, and on every line that is logged while it runs, which job it runs."""
+
+    def __init__(self, runner: Runner) -> None:
+        self.spec = runner.spec
+        self._runner, self.begin, self.retry, self.give_up = runner, runner.begin, runner.retry, runner.give_up
+
+    def __repr__(self) -> str:
+        return f"<Named {self._runner!r}>"
+
+    async def run(self, job: Job) -> Outcome:
+        """Do the work."""
+        with About(job=job.id, kind=job.kind, attempt=job.attempt, user=job.owner):
+            return await self._runner.run(job)
 
 
 class Worker:
@@ -74,7 +93,7 @@ class Worker:
         self.loop = JobLoop(
             database,
             feed,
-            {runner.spec.kind: runner for runner in runners},
+            {runner.spec.kind: Named(runner) for runner in runners},
             worker=name,
             concurrency=settings.generation_concurrency,
             clock=clock,
@@ -87,9 +106,13 @@ class Worker:
 
     def metrics(self) -> Mapping[str, float]:
         """What this worker counts."""
+        tally = self.loop.tally
+        ended = tally.ended.items()
         return {
             "anime_ledger_audits_total": self.auditor.audits,
-            "anime_ledger_imbalanced_members": self.auditor.imbalanced,
+            **{f'anime_jobs_attempts_total{{kind="{kind}"}}': count for kind, count in tally.attempts.items()},
+            **{f'anime_jobs_attempts_ended_total{{kind="{kind}",outcome="{how}"}}': n for (kind, how), n in ended},
+            **{f'anime_jobs_attempts_seconds_total{{kind="{kind}"}}': n / 1_000 for kind, n in tally.spent.items()},
             **self.pictures.metrics(),
         }
 

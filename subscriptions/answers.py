@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from math import inf
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
 from schema.readset import ReadSet, WriteSet
-from schema.values import Timestamp
+from schema.values import Millis, Timestamp
 from subscriptions.effects import Result
 from subscriptions.history import NEVER_RAN
 from subscriptions.matcher import Matcher
@@ -50,7 +51,7 @@ class Answer:
     """One evaluation: its encoded result, what it depended on, since when it is stale, and who shows it."""
 
     __slots__ = (
-        "caller", "expired", "facets", "question", "reads", "result", "run", "stale_at", "timed", "ts",
+        "caller", "expired", "facets", "question", "reads", "result", "run", "stale_at", "stale_since", "timed", "ts",
         "watchers",
     )  # fmt: skip
 
@@ -61,6 +62,8 @@ class Answer:
         self.result, self.reads = result, reads
         self.run = NEVER_RAN
         self.stale_at: Timestamp | None = None
+        self.stale_since: Millis = inf
+        """When the commit was that made it stale, by the database's clock."""
         self.expired = self.timed = False
         self.watchers: dict[Watching, None] = {}
         """In the order in which they came: neighbours then are neighbours in memory, here and in the kernel."""

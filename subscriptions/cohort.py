@@ -68,6 +68,11 @@ class Cohort:
         """Where somebody has to be to join: where the leap under way leads, if there is one."""
         return self._ahead or self._here
 
+    @property
+    def behind(self) -> int:
+        """How many the leap under way has still to bring along."""
+        return 0 if self._ahead is None else len(self._seats) - self._reached
+
     def join(self, seat: Seat, line: Line) -> None:
         """Take in a socket that is at `view`, over a line of this kind that takes frames."""
         seat.cohort, seat.place = self, len(self._seats)

@@ -31,9 +31,10 @@ log = logging.getLogger("anime.hub")
 
 class FanOuts:
     """The fan-outs under way. `successor` finds what follows an answer and holds it, or None when there is not one for all;
-    `arrived` is told when nobody is left who might take it, `clock` is the time in milliseconds."""
+    `arrived` is told when nobody is left who might take it, `pushed` since when a slice had waited and how many it was;
+    `clock` is the time in milliseconds."""
 
-    __slots__ = ("_arrived", "_clock", "_cohorts", "_successor", "_tasks", "slice")
+    __slots__ = ("_arrived", "_clock", "_cohorts", "_pushed", "_successor", "_tasks", "slice")
 
     def __init__(
         self,
@@ -41,8 +42,10 @@ class FanOuts:
         arrived: Callable[[Leap], None],
         cohorts: Cohorts,
         clock: Callable[[], Millis],
+        pushed: Callable[[Millis, int], None],
     ) -> None:
-        self._successor, self._arrived, self._cohorts, self._clock = successor, arrived, cohorts, clock
+        self._successor, self._arrived, self._cohorts = successor, arrived, cohorts
+        self._clock, self._pushed = clock, pushed
         self._tasks: set[asyncio.Task[None]] = set()
         self.slice = SLICE
 
@@ -74,7 +77,10 @@ class FanOuts:
                 leap = await self._successor(old)
                 try:
                     while left and (leap is None or leap.new.is_current):
-                        _wake(left[0] if leap is None else [each for each in left[0] if not _leap(each, leap)])
+                        behind = left[0] if leap is None else [each for each in left[0] if not _leap(each, leap)]
+                        if leap is not None and not leap.is_silent:
+                            self._pushed(old.stale_since, len(left[0]) - len(behind))
+                        _wake(behind)
                         left.popleft()
                         await self._pause()
                 finally:
@@ -106,8 +112,13 @@ class FanOuts:
                 await self._pause()
             return
         self._cohorts.led(cohort)
-        while cohort.carry(self.slice):
-            await self._pause()
+        goes_on = True
+        while goes_on:
+            count = min(self.slice, cohort.behind)
+            goes_on = cohort.carry(self.slice)
+            self._pushed(leap.old.stale_since, count)
+            if goes_on:
+                await self._pause()
         while cohort and (twin := self._cohorts.twin(cohort)) is not None and cohort.move(twin, self.slice):
             await self._pause()
         if cohort and leap.new.is_current:

@@ -11,6 +11,7 @@ import heapq
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from itertools import count
+from math import inf
 from typing import Generic, Protocol, TypeVar, cast
 
 import msgspec
@@ -27,6 +28,7 @@ from subscriptions.effects import Result, Value
 from subscriptions.errors import LogGap
 from subscriptions.fan_out import FanOuts
 from subscriptions.flights import Flights
+from subscriptions.histogram import Histogram
 from subscriptions.history import NOTHING, Cost, History, Reason
 from subscriptions.leap import Leap
 from subscriptions.log import Log
@@ -74,13 +76,17 @@ class Hub(Generic[C]):
         self.alarms = Alarms(log, nudge)
         self._evaluate, self._clock = evaluate, clock
         self.cohorts = Cohorts(self.watch, self.unwatch)
-        self.fan_outs = FanOuts(self._successor, self._arrived, self.cohorts, clock)
+        self.fan_outs = FanOuts(self._successor, self._arrived, self.cohorts, clock, self.pushed)
         self._flights = Flights()
         self._looked_at: dict[str, frozenset[str]] = {}
         self._deadlines: list[tuple[Millis, int, Answer]] = []
         self._serial = count()
         self._timer: asyncio.TimerHandle | None = None
         self.moved_at = clock()
+        self.lag: Millis = 0.0
+        """How long the newest commit took from the database to here, by both their clocks."""
+        self.pushes = Histogram()
+        """From a commit to the frame that a socket is handed because of it, in seconds; each socket counts."""
         self.executions = 0
         self.invalidations = 0
 
@@ -97,7 +103,8 @@ class Hub(Generic[C]):
         self.log.append(commits, position)
         for commit in commits:
             for answer in self.answers.met_by(commit.writes):
-                self._retire(answer, "commit", commit.ts, commit.writes)
+                self._retire(answer, "commit", commit.ts, commit.writes, commit.at)
+            self.lag = max(0.0, self._clock() - commit.at)
         self._moved()
 
     def lost(self, position: Timestamp) -> None:
@@ -107,16 +114,23 @@ class Hub(Generic[C]):
             self._retire(answer, "gap", position)
         self._moved()
 
-    def _retire(self, answer: Answer, why: Reason, ts: Timestamp | None = None, writes: WriteSet = NOTHING) -> None:
+    def _retire(
+        self, answer: Answer, why: Reason, ts: Timestamp | None = None, writes: WriteSet = NOTHING, at: Millis = inf
+    ) -> None:
         """An answer is stale from `ts` on, or everywhere. Who shows it is told in turn, and asks it before relying on it."""
         self.invalidations += 1
-        answer.stale_at, answer.expired = ts, ts is None
+        answer.stale_at, answer.expired, answer.stale_since = ts, ts is None, at
         shown_to = self.shown_to(answer)
         watchers, crowds = self.answers.retire(answer), self.cohorts.retired(answer)
         for crowd in crowds:
             watchers.pop(crowd, None)
         answer.run.end(why, ts, writes, shown_to)
         self.fan_outs.tell(answer, watchers, crowds)
+
+    def pushed(self, stale_since: Millis, count: int) -> None:
+        """So many sockets were handed just now what follows from a commit of that moment."""
+        if stale_since < inf and count:
+            self.pushes.observe(max(0.0, self._clock() - stale_since) / 1_000, count)
 
     def shown_to(self, answer: Answer) -> int:
         """How many show it, each member of a cohort counted."""
@@ -194,7 +208,7 @@ class Hub(Generic[C]):
         except LogGap as gap:
             raise SnapshotGone(str(gap)) from gap
         if commit is not None:
-            answer.stale_at = commit.ts
+            answer.stale_at, answer.stale_since = commit.ts, commit.at
             answer.run.end("commit", commit.ts, commit.writes, 0)
 
     def _remember_deadline(self, answer: Answer) -> None:

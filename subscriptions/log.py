@@ -23,7 +23,7 @@ _TS = attrgetter("ts")
 class Log:
     """A bounded window of commits. Only appending moves it; who waits for that is not its business."""
 
-    __slots__ = ("_commits", "_floor", "_max_commits", "_position", "_touches")
+    __slots__ = ("_commits", "_floor", "_max_commits", "_position", "_touches", "touched")
 
     def __init__(self, start: Timestamp, max_commits: int = MAX_COMMITS) -> None:
         if max_commits < 1:
@@ -31,10 +31,15 @@ class Log:
         self._commits: list[Commit] = []
         self._touches = Touches()
         self._max_commits = max_commits
+        self.touched = 0
+        """How many keys the commits of the window have touched."""
         self._floor = self._position = start
 
     def __repr__(self) -> str:
         return f"<Log at {self._position}, {len(self._commits)} of {self._max_commits} commits since {self._floor}>"
+
+    def __len__(self) -> int:
+        return len(self._commits)
 
     @property
     def position(self) -> Timestamp:
@@ -52,12 +57,14 @@ class Log:
         self._commits.extend(commits)
         for commit in commits:
             self._touches.add(commit)
+            self.touched += len(commit.writes.touches)
         self._position = position
         excess = len(self._commits) - self._max_commits
         if excess > 0:
             self._floor = self._commits[excess - 1].ts
             for commit in self._commits[:excess]:
                 self._touches.drop(commit)
+                self.touched -= len(commit.writes.touches)
             del self._commits[:excess]
 
     def since(self, ts: Timestamp) -> Sequence[Commit]:
@@ -80,6 +87,7 @@ class Log:
         self._check_forward(position)
         self._commits.clear()
         self._touches.clear()
+        self.touched = 0
         self._floor = self._position = position
 
     def _check_forward(self, position: Timestamp) -> None:

@@ -48,6 +48,11 @@ class Outbox:
         return f"<Outbox {len(self._waiting)} frames{', stuck' if self._stuck else ''}>"
 
     @property
+    def waiting_bytes(self) -> int:
+        """How much waits."""
+        return self._bytes
+
+    @property
     def open(self) -> bool:
         """May another transition be put in?"""
         return not self._waiting and self._line.writable

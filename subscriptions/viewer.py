@@ -40,6 +40,11 @@ class Viewer(Screen, Generic[C]):
         raise NotImplementedError
 
     @property
+    def waiting_bytes(self) -> int:
+        """What the client has been sent and not taken."""
+        return self._outbox.waiting_bytes
+
+    @property
     def machine(self) -> SyncMachine[C]:
         """The machine, where its client is."""
         self.stand_up()

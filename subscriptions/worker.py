@@ -42,8 +42,8 @@ class SocketWorker(Viewer[C]):
     """One socket from its opening to its end."""
 
     __slots__ = (
-        "_alarm", "_calls", "_clock", "_ended", "_finishing", "_patient", "_refreshing", "_socket", "_spawn", "_timer",
-        "_woken",
+        "_alarm", "_calls", "_clock", "_ended", "_finishing", "_patient", "_refreshing", "_socket", "_spawn",
+        "_stale_since", "_timer", "_woken",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +65,8 @@ class SocketWorker(Viewer[C]):
         self._alarm: int | None = None
         self._finishing: asyncio.Event | None = None
         self._woken = self._patient = self._ended = False
+        self._stale_since: Millis = inf
+        """When the first commit was that the client has not been told of, as far as a refresh has not taken it on."""
 
     def __repr__(self) -> str:
         return f"<SocketWorker {self._sync!r}, {self._outbox!r}>"
@@ -156,7 +158,7 @@ class SocketWorker(Viewer[C]):
     def _advance(self) -> None:
         """Bring the client to the newest moment, as far as that can be done now; what stands in the way wakes us."""
         machine = self.machine
-        machine.invalidate([query_id for query_id, answer in self._shown.items() if not answer.is_current])
+        machine.invalidate(self._stale())
         if not machine.dirty or self._refreshing is not None:
             self.quiet_until = machine.quiet_until
             return
@@ -167,6 +169,13 @@ class SocketWorker(Viewer[C]):
                 self._alarm = self._hub.alarms.call_at(machine.floor, self._reached)
         elif self._outbox.open:
             self._plan(self._clock())
+
+    def _stale(self) -> list[int]:
+        """Which of the answers shown no longer hold."""
+        stale = [(query_id, answer.stale_since) for query_id, answer in self._shown.items() if not answer.is_current]
+        for _, since in stale:
+            self._stale_since = min(self._stale_since, since)
+        return [query_id for query_id, _ in stale]
 
     def _plan(self, now: Millis) -> None:
         wake_at = self.machine.wake_at
@@ -199,18 +208,19 @@ class SocketWorker(Viewer[C]):
 
     def _refresh(self, refresh: Refresh[C]) -> None:
         """Answer from what is known, at once; or ask, and complete when the answers are there."""
+        since, self._stale_since = self._stale_since, inf
         self.forget((*refresh.removed, *(each.query_id for each in refresh.queries)))
         questions = {each.query_id: Question(each.path, bytes(each.args), each.journal) for each in refresh.queries}
         answers: dict[int, Answer] = {}
         for query_id, question in questions.items():
             found = self._hub.find(question, refresh.caller, refresh.target)
             if found is None:
-                self._refreshing = asyncio.create_task(self._ask(refresh, questions), name="refresh")
+                self._refreshing = asyncio.create_task(self._ask(refresh, questions, since), name="refresh")
                 return
             answers[query_id] = found
-        self._complete(refresh, answers)
+        self._complete(refresh, answers, since)
 
-    async def _ask(self, refresh: Refresh[C], questions: Mapping[int, Question]) -> None:
+    async def _ask(self, refresh: Refresh[C], questions: Mapping[int, Question], since: Millis) -> None:
         """All answers at the target. On failure of one the others run on: they serve whoever else asked."""
         waiting = [self._hub.answer(question, refresh.caller, refresh.target) for question in questions.values()]
         found = await asyncio.gather(*waiting, return_exceptions=True)
@@ -223,8 +233,9 @@ class SocketWorker(Viewer[C]):
         self._refreshing = None
         try:
             if failure is None:
-                self._complete(refresh, answers)
+                self._complete(refresh, answers, since)
             elif isinstance(failure, SnapshotGone | StoreUnavailable):
+                self._stale_since = min(self._stale_since, since)
                 self.machine.abandon(refresh)
                 self.wake()
             else:
@@ -232,11 +243,16 @@ class SocketWorker(Viewer[C]):
         except Exception as error:
             self._broken(error)
 
-    def _complete(self, refresh: Refresh[C], answers: Mapping[int, Answer]) -> None:
+    def _complete(self, refresh: Refresh[C], answers: Mapping[int, Answer], since: Millis) -> None:
         for query_id, answer in answers.items():
             self.show(query_id, answer)
         results = {query_id: answer.result for query_id, answer in answers.items()}
-        self._perform(self.machine.complete(refresh, results, self._clock()))
+        transition = self.machine.complete(refresh, results, self._clock())
+        self._perform(transition)
+        if transition:
+            self._hub.pushed(since, 1)
+        else:  # it asks for a later moment
+            self._stale_since = min(self._stale_since, since)
 
     def _finish_with(self, finish: Finish) -> None:
         if self._finishing is None and not self._ended:

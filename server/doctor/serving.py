@@ -27,5 +27,9 @@ async def check_server(settings: Settings) -> Verdict:
     if f'"{NAME}"' not in told.text:
         return Verdict("failed", f"something else answers at {url}.", "Set PORT or PUBLIC_URL.")
     if ready.status_code != httpx.codes.OK:
+        if '"ledger"' in ready.text:
+            return Verdict(
+                "failed", f"the server at {url} is not ready: balances are wrong.", "Run python -m server audit."
+            )
         return Verdict("failed", f"the server at {url} is not ready: changes do not arrive.", "Look at its log.")
     return Verdict("ok", f"the server at {url} is ready.")

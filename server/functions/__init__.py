@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from server.functions import (
+    fleet,
     gallery,
     images,
     members,
@@ -29,6 +30,7 @@ PUBLISHED = (
     ("admin", members),
     ("admin", parked_orders),
     ("admin", webhook_health),
+    ("admin", fleet),
 )
 
 

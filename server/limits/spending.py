@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 
 from schema.values import Millis, seconds
 from server.errors import RateLimited
@@ -24,13 +25,15 @@ log = logging.getLogger("anime.limits")
 class Limits:
     """Counts what callers do. Without `redis_url` they are counted in this process alone."""
 
-    __slots__ = ("_away_until", "_clock", "_here", "_shared")
+    __slots__ = ("_away_until", "_clock", "_here", "_shared", "hit")
 
     def __init__(self, clock: Callable[[], Millis], redis_url: str | None = None) -> None:
         self._clock = clock
         self._here: Counts = CountsHere()
         self._shared: Counts | None = CountsInRedis(redis_url) if redis_url is not None else None
         self._away_until: Millis | None = None
+        self.hit: Counter[str] = Counter()
+        """How often somebody was refused, by what they did too often."""
 
     def __repr__(self) -> str:
         where = "here" if self._shared is None else "in Redis" if self._away_until is None else "here, Redis is away"
@@ -39,17 +42,21 @@ class Limits:
     async def spend(self, what: str, who: str, rate: Rate) -> None:
         """Count one call. Raises `RateLimited`; a refused call is not counted."""
         if rate.count:
-            _admit(await self._ask(lambda counts: counts.spend(f"{what}:{who}", rate)))
+            self._admit(what, await self._ask(lambda counts: counts.spend(f"{what}:{who}", rate)))
 
     async def check(self, what: str, who: str, rate: Rate) -> None:
         """Could one more be counted now? Counts nothing. Raises `RateLimited`."""
         if rate.count:
-            _admit(await self._ask(lambda counts: counts.look(f"{what}:{who}", rate)))
+            self._admit(what, await self._ask(lambda counts: counts.look(f"{what}:{who}", rate)))
 
     async def count(self, what: str, who: str, rate: Rate) -> None:
         """Count one call that cannot be refused any more."""
         if rate.count:
             await self._ask(lambda counts: counts.spend(f"{what}:{who}", rate))
+
+    def metrics(self) -> Mapping[str, float]:
+        """Refusals, by what there was too much of."""
+        return {f'anime_limits_hit_total{{limit="{what.replace(" ", "_")}"}}': n for what, n in self.hit.items()}
 
     async def aclose(self) -> None:
         """Let go of Redis."""
@@ -93,7 +100,7 @@ class Limits:
             self._away_until = None
             log.info("Redis answers again; calls are counted for all processes", extra={"action": "limits.shared"})
 
-
-def _admit(verdict: Verdict) -> None:
-    if not verdict.admitted:
-        raise RateLimited(math.ceil(verdict.retry_after))
+    def _admit(self, what: str, verdict: Verdict) -> None:
+        if not verdict.admitted:
+            self.hit[what] += 1
+            raise RateLimited(math.ceil(verdict.retry_after))

@@ -7,13 +7,16 @@ missing the whole table is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC
 from itertools import groupby
+from math import inf
 from typing import Any
 
 from schema.document import Table
 from schema.keys import BY_ID, key_of
 from schema.readset import Commit, Touch, WriteSet, united
 from schema.tables import EVERYTHING, TABLES
+from schema.values import Millis
 from server.store.codec import timestamp
 
 RawDocument = dict[str, Any]
@@ -29,14 +32,24 @@ def pipeline() -> list[RawDocument]:
         "_id"
     }
     images = {f"{image}.{name}": 1 for image in ("fullDocument", "fullDocumentBeforeChange") for name in sorted(needed)}
-    shown = {"operationType": 1, "ns": 1, "documentKey": 1, "clusterTime": 1, **images}
+    shown = {"operationType": 1, "ns": 1, "documentKey": 1, "clusterTime": 1, "wallTime": 1, **images}
     return [{"$project": shown}]
 
 
 def commits(events: Sequence[RawDocument]) -> list[Commit]:
     """Events in order as commits: one for each cluster time, since a transaction's events share theirs."""
     grouped: Iterator[tuple[Any, Iterable[RawDocument]]] = groupby(events, key=lambda event: event["clusterTime"])
-    return [Commit(timestamp(time), united(write_set(event) for event in group)) for time, group in grouped]
+    return [_commit(time, list(group)) for time, group in grouped]
+
+
+def _commit(time: Any, events: Sequence[RawDocument]) -> Commit:
+    return Commit(timestamp(time), united(write_set(event) for event in events), _moment(events[-1]))
+
+
+def _moment(event: RawDocument) -> Millis:
+    """When it was, by the clock of the database: a cluster time counts whole seconds."""
+    wall = event.get("wallTime")
+    return inf if wall is None else float(wall.replace(tzinfo=UTC).timestamp()) * 1_000
 
 
 def summary(held: Sequence[RawDocument]) -> RawDocument:

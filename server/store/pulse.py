@@ -1,5 +1,7 @@
 """The process's pulse: a small write that comes back through the feed, so that the log's position moves in quiet times too.
 
+Every few seconds it says beside it how the process is, in a row of its own: who shows processes is not told of each beat.
+
 Snapshots are kept for minutes only; a position that stood still would become unreadable. The pulse also measures the feed's
 lag end to end, which is what readiness means.
 """
@@ -8,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import pymongo
@@ -17,13 +19,17 @@ from pymongo.errors import PyMongoError
 from schema.document import table_of
 from schema.migrations import LATEST
 from schema.system import Pulse as PulseDocument
+from schema.system import Vitals
 from schema.values import Millis, days, seconds
+from server.store import codec
 from server.store.failures import heed_cancellation, translated
 from server.store.mongo import READ_DEADLINE_S, MongoStore
 
 QUIET_S = 5.0
 DEADLINE_S = 5.0
 FAREWELL_S = 1.0
+REPORT_EVERY: Millis = seconds(4.5)
+"""Less than what is quiet, so that in quiet times every beat is a report."""
 LIFETIME: Millis = days(1)
 SILENT_FOR: Millis = seconds(QUIET_S * 4)
 """A process that has not written its pulse for so long has gone."""
@@ -33,10 +39,21 @@ log = logging.getLogger("anime.feed")
 
 
 class Pulse:
-    """Writes a beat when the feed was quiet for a while, or at once when somebody waits for the position to move."""
+    """Writes a beat when the feed was quiet for a while, or at once when somebody waits for the position to move.
 
-    def __init__(self, store: MongoStore, name: str, clock: Callable[[], Millis]) -> None:
-        self._pulses, self._name, self._clock = store.database[table_of(PulseDocument).name], name, clock
+    `report` says how the process is, or None where nobody would ask.
+    """
+
+    def __init__(
+        self,
+        store: MongoStore,
+        name: str,
+        clock: Callable[[], Millis],
+        report: Callable[[], Awaitable[Vitals | None]] | None = None,
+    ) -> None:
+        self._pulses, self._reports = (store.database[table_of(each).name] for each in (PulseDocument, Vitals))
+        self._name, self._clock, self._report = name, clock, report
+        self._reported_at: Millis = 0.0
         self._wanted = asyncio.Event()
         self.beats = 0
 
@@ -68,13 +85,19 @@ class Pulse:
         """Say that we are gone, so that nobody waits for it to be noticed."""
         try:
             with pymongo.timeout(FAREWELL_S):
-                await self._pulses.delete_one({"_id": self._name})
+                for rows in (self._pulses, self._reports):
+                    await rows.delete_one({"_id": self._name})
         except PyMongoError as error:
             log.info("pulse left behind: %s", type(error).__name__, extra={"action": "feed.pulse"})
 
     async def _beat(self) -> None:
         self.beats += 1
         now = self._clock()
+        if self._report is not None and now - self._reported_at >= REPORT_EVERY:
+            vitals = await self._report()
+            if vitals is not None:
+                self._reported_at = now
+                await self._reports.replace_one({"_id": self._name}, codec.encode(vitals), upsert=True)
         expires_at = datetime.fromtimestamp((now + LIFETIME) / 1_000, UTC)
         said = {"beat": self.beats, "expiresAt": expires_at, "step": LATEST}
         await self._pulses.update_one(

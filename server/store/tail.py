@@ -65,6 +65,11 @@ class Tail:
     def __repr__(self) -> str:
         return f"<Tail {'open' if self.is_open else 'closed'}, {self._events} events, {len(self._held)} held>"
 
+    @property
+    def held(self) -> int:
+        """Events that wait for the rest of their transaction."""
+        return len(self._held)
+
     def metrics(self) -> Mapping[str, float]:
         """What came, how much of it only roughly, and how often the stream was interrupted or had lost its history."""
         return {

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from jobs.states import apply
+from schema.billing import LedgerAudit
 from schema.blobs import Blob
 from schema.document import table_of
-from schema.system import Job, Pulse, Secret
+from schema.system import Job, Pulse, Secret, Vitals
 from schema.tables import TABLES
 from schema.values import Millis
 
@@ -19,6 +20,8 @@ RawDocument = dict[str, Any]
 
 LEFT_OUT: Final[Mapping[str, str]] = {
     table_of(Pulse).name: "heartbeats of processes that will not be there",
+    table_of(Vitals).name: "how they were",
+    table_of(LedgerAudit).name: "what an audit found elsewhere: the restored ledger is audited anew",
     table_of(Secret).name: "keys: whoever has them opens private files; a restored server makes its own",
 }
 """Tables that stay behind, and why."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol, TypeAlias
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from schema.values import Millis, seconds
+from schema.values import Millis
+from server.web.exposition import CONTENT_TYPE, exposition
+from subscriptions.histogram import Histogram
 
 VERSION = "0.1.0"
-MAX_FEED_AGE: Millis = seconds(15)
-"""The pulse beats every few seconds; a position that has not moved for this long means that changes do not arrive."""
+
+Trouble: TypeAlias = Literal["feed", "ledger"]
+"""Changes do not arrive here; the last audit of the ledger has failed, which is so everywhere."""
 
 
 class Gauges(Protocol):
@@ -23,15 +26,15 @@ class Gauges(Protocol):
         """How long ago the log's position moved."""
         ...
 
-    def feed_is_open(self) -> bool:
-        """Is the change stream being read?"""
+    def troubles(self) -> Sequence[Trouble]:
+        """Why nobody should be sent here; nothing when all is well."""
         ...
 
     def is_draining(self) -> bool:
         """Is the process about to stop?"""
         ...
 
-    def metrics(self) -> Mapping[str, float]:
+    async def metrics(self) -> Mapping[str, float | Histogram]:
         """Numbers by name."""
         ...
 
@@ -45,13 +48,12 @@ def health_routes(gauges: Gauges) -> list[Route]:
     async def readyz(_: Request) -> Response:
         if gauges.is_draining():
             return JSONResponse({"ready": False, "draining": True}, 503)
-        age = gauges.feed_age()
-        ready = gauges.feed_is_open() and age <= MAX_FEED_AGE
-        return JSONResponse({"ready": ready, "feedAgeMs": age}, 200 if ready else 503)
+        troubles = gauges.troubles()
+        told = {"ready": not troubles, "troubles": troubles, "feedAgeMs": gauges.feed_age()}
+        return JSONResponse(told, 503 if troubles else 200)
 
     async def metrics(_: Request) -> Response:
-        lines = [f"{name} {value:.15g}" for name, value in sorted(gauges.metrics().items())]
-        return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")
+        return PlainTextResponse(exposition(await gauges.metrics()), media_type=CONTENT_TYPE)
 
     async def version(_: Request) -> Response:
         return JSONResponse({"name": "anime-leak", "version": VERSION})

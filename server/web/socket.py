@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any
 
 from starlette.requests import HTTPConnection
@@ -97,13 +97,16 @@ class SyncEndpoint:
         self.is_draining = False
         self._limits, self._rate = limits, per_minute(bounds.sockets_per_minute_per_address)
         self._addresses, self._members = Seats(bounds.max_sockets_per_address), Seats(bounds.max_sockets_per_member)
-        self._closed = self._cut = self._silent = 0
+        self._closed = self._cut = self._silent = self._full = 0
 
     def __repr__(self) -> str:
         return f"<SyncEndpoint {len(self._workers)} sockets>"
 
     def __len__(self) -> int:
         return len(self._workers)
+
+    def __iter__(self) -> Iterator[SocketWorker[Caller]]:
+        return iter(self._workers)
 
     def metrics(self) -> Mapping[str, float]:
         """How many are here and how many have left; of those, who would not read and who did not answer our pings."""
@@ -112,6 +115,9 @@ class SyncEndpoint:
             "anime_sockets_closed_total": self._closed,
             "anime_sockets_stuck_total": self._cut,
             "anime_sockets_silent_total": self._silent,
+            'anime_limits_hit_total{limit="open_sockets"}': self._full,
+            'anime_limits_hit_total{limit="open_sockets_of_an_address"}': self._addresses.turned_away,
+            'anime_limits_hit_total{limit="open_sockets_of_a_member"}': self._members.turned_away,
         }
 
     async def heartbeat(self) -> None:
@@ -196,6 +202,7 @@ class SyncEndpoint:
                 503, "GoingAway", "This server is about to stop. Please connect again: another one takes over."
             )
         if len(self._workers) >= MAX_SOCKETS:
+            self._full += 1
             return _error(503, "TooManyConcurrentRequests", "Too many connections. Please try again in a moment.")
         return None
 

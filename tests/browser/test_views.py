@@ -11,8 +11,8 @@ from playwright.async_api import Browser, Page, expect
 from schema.blobs import Blob
 from schema.deliveries import ParkedOrder
 from schema.images import Image
-from schema.system import Job
-from schema.values import Id, Scalar
+from schema.system import Job, Vitals
+from schema.values import Id, Scalar, hours
 from server.ids import capability_id
 from tests.browser.conftest import ARTIFACTS
 from tests.browser.person import PATIENCE_MS, Invite
@@ -37,7 +37,7 @@ SCRIPTS: Final = """
 performance.getEntriesByType("resource").filter(({ name }) => name.endsWith(".js"))
   .map(({ name, encodedBodySize }) => [name, encodedBodySize])
 """
-ROOMS: Final = ("", "review", "wall", "members", "orders", "jobs", "audit", "settings")
+ROOMS: Final = ("", "review", "wall", "members", "orders", "jobs", "operations", "audit", "settings")
 ORDER: Final = '{"id":"order_of_nobody","status":"paid","created_at":"2026-11-01T12:00:00Z","net_amount":500}'
 SIGNED_IN: Final = "(name) => localStorage.setItem('anime-leak.subject', name)"
 
@@ -105,6 +105,14 @@ async def furnish(world: World) -> Id[Image]:
         Job(
             kind="create_checkout", subject=capability_id(), arguments="{}", state="dead", attempt=4, max_attempts=4,
             due_at=moment, created_at=moment, settled_at=moment, reason="Polar did not answer.",
+        ),
+    )  # fmt: skip
+    await put(
+        world,
+        Vitals(
+            role="web", version="0.1.0", started_at=moment - hours(30), seen_at=moment + hours(1), sockets=12_345,
+            live_queries=40_321, answers=9_876, jobs_running=0, feed_lag=3.0, push_p50=18.0, push_p99=1_240.0,
+            resident_bytes=742_000_000, expires_at=moment + hours(2), id=Id("web-7f9c4d5b6-x2x9k-31415-a1b2c3"),
         ),
     )  # fmt: skip
     return shared.id

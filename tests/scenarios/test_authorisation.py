@@ -76,6 +76,8 @@ TABLE: dict[str, tuple[Value, tuple[str, str, str, str]]] = {
     "admin:retryJob":                        ({"jobId": "nothing"},                ADMIN_OF_NOTHING),
     "admin:getOverview":                     ({},                                  ADMIN),
     "admin:getWebhookHealth":                ({},                                  ADMIN),
+    "admin:getProcesses":                    ({},                                  ADMIN),
+    "admin:getLedgerAudit":                  ({},                                  ADMIN),
     "admin:getUsers":                        (PAGE,                                ADMIN),
     "admin:findUsers":                       ({"text": "member"},                  ADMIN),
 }  # fmt: skip

@@ -57,7 +57,7 @@ async def counted(world: World) -> Mapping[str, float]:
     """What operators see."""
     async with http_client() as http:
         text = (await http.get(f"{world.url}/metrics")).text
-    return {name: float(value) for name, value in (line.split() for line in text.splitlines())}
+    return {name: float(value) for name, value in (line.split() for line in text.splitlines() if line[0] != "#")}
 
 
 def grown(before: Mapping[str, float], after: Mapping[str, float], name: str) -> float:

@@ -48,8 +48,8 @@ def number(value: str) -> int:
 
 async def test_who_stops_reading_is_cut_off_and_finds_the_right_answer(mongod_uri: str) -> None:
     async with opened(mongod_uri) as (world, wire):
-        assert world.runtime.endpoint is not None
-        world.runtime.endpoint.stuck_s = STUCK_S
+        assert world.runtime.readings.endpoint is not None
+        world.runtime.readings.endpoint.stuck_s = STUCK_S
         await set_credits(world, 1, "ana")
         async with world_client(through(world, wire)) as stuck, world_client(world) as quick:
             weight = await stuck.watch("faults:heavy", name="ana")

@@ -76,7 +76,7 @@ async def crowd(stack: AsyncExitStack, site: World, count: int) -> list[Watcher]
 
 async def alone(site: World, count: int) -> None:
     """Wait until only so many sockets are left."""
-    endpoint = site.runtime.endpoint
+    endpoint = site.runtime.readings.endpoint
     assert endpoint is not None
     async with asyncio.timeout(DEADLINE_S):
         while len(endpoint) > count:  # noqa: ASYNC110  # the endpoint has no event for it, and needs none
@@ -130,8 +130,8 @@ async def test_a_window_that_nobody_can_keep_means_no_compression(site: World) -
 
 
 async def test_who_stops_reading_is_cut_and_in_nobodys_way(site: World) -> None:
-    assert site.runtime.endpoint is not None
-    site.runtime.endpoint.stuck_s = STUCK_S
+    assert site.runtime.readings.endpoint is not None
+    site.runtime.readings.endpoint.stuck_s = STUCK_S
     async with AsyncExitStack() as stack:
         readers = await crowd(stack, site, FEW_WATCHERS + 2)
         for _ in range(3):

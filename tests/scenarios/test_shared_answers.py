@@ -55,7 +55,7 @@ class Street:
 
     def counted(self, name: str) -> int:
         """A number of `/metrics`, over all of them."""
-        return int(sum(world.runtime.metrics()[name] for world in self.worlds))
+        return int(sum(world.runtime.fleet.metrics()[name] for world in self.worlds))
 
     async def change(self) -> None:
         """Somebody changes a picture on the wall, and everybody sees it; what they see is what the database says."""

@@ -39,7 +39,7 @@ def test_an_empty_variable_is_one_that_is_not_set() -> None:
         "APP_ENV", "HOST", "PORT", "PUBLIC_URL", "DATA_DIR", "MONGODB_URI", "CLERK_JWT_ISSUER_DOMAIN", "ADMIN_USER_IDS",
         "ALLOWED_ORIGINS", "MAX_UPLOAD_BYTES", "GENERATION_CONCURRENCY", "GENERATION_TIMEOUT_S", "LOG_FORMAT", "LOG_LEVEL",
         "CLERK_WEBHOOK_SECRET", "CLERK_AUTHORIZED_PARTIES", "POLAR_ACCESS_TOKEN", "POLAR_PRODUCT_ID", "POLAR_WEBHOOK_SECRET",
-        "POLAR_ENV", "POLAR_BASE_URL", "GENERATION_LEASE_S", "CLERK_PUBLISHABLE_KEY",
+        "POLAR_ENV", "POLAR_BASE_URL", "GENERATION_LEASE_S", "CLERK_PUBLISHABLE_KEY", "METRICS_PORT",
     )  # fmt: skip
     assert read_settings(dict.fromkeys(names, ""), default_environment="development") == settings()
 

@@ -30,6 +30,7 @@ class Crowd:
         self.broken: set[int] = set()
         self.arrived: list[Leap] = []
         self.per_slice: list[int] = []
+        self.pushed: list[tuple[Millis, int]] = []
 
     def watching(self, count: int) -> set[Watching]:
         return {(Viewer(self, number), number) for number in range(count)}
@@ -72,10 +73,6 @@ def leap(at: int) -> Leap:
     return Leap(answer(1), answer(at), Timestamp(at), 0.0)
 
 
-def nobody_together() -> Cohorts:
-    return Cohorts(lambda *_: None, lambda *_: None)
-
-
 def fan_outs(crowd: Crowd, *ways: Leap | None, clock: Callable[[], Millis] = lambda: 0.0) -> FanOuts:
     rest = list(ways)
 
@@ -83,7 +80,14 @@ def fan_outs(crowd: Crowd, *ways: Leap | None, clock: Callable[[], Millis] = lam
         await asyncio.sleep(0)
         return rest.pop(0)
 
-    return FanOuts(successor, crowd.arrived.append, nobody_together(), clock)
+    return in_a(crowd, successor, clock)
+
+
+def in_a(
+    crowd: Crowd, successor: Callable[[Answer], Awaitable[Leap | None]], clock: Callable[[], Millis] = lambda: 0.0
+) -> FanOuts:
+    nobody_together = Cohorts(lambda *_: None, lambda *_: None)
+    return FanOuts(successor, crowd.arrived.append, nobody_together, clock, lambda *handed: crowd.pushed.append(handed))
 
 
 async def until_quiet(crowd: Crowd) -> None:
@@ -119,6 +123,7 @@ def test_many_leap_in_slices() -> None:
     led(crowd, 2 * SLICE + 3, way)
     assert sorted(crowd.leapt, key=lambda each: each[0]) == [(number, way) for number in range(2 * SLICE + 3)]
     assert (crowd.woken, crowd.arrived, crowd.per_slice) == ([], [way], [SLICE, SLICE, 3])
+    assert [count for _, count in crowd.pushed] == [SLICE, SLICE, 3]
 
 
 def turns_between_slices(busy: int) -> int:
@@ -149,7 +154,7 @@ def test_who_cannot_is_woken() -> None:
     crowd.unable = {3, SLICE + 5}
     led(crowd, 2 * SLICE, leap(2))
     assert set(crowd.woken) == crowd.unable
-    assert len(crowd.leapt) == 2 * SLICE - 2
+    assert len(crowd.leapt) == sum(count for _, count in crowd.pushed) == 2 * SLICE - 2
 
 
 def test_without_a_way_for_all_everybody_is_woken_in_slices() -> None:
@@ -197,9 +202,7 @@ def test_when_it_breaks_nobody_is_left_with_what_is_old(caplog: pytest.LogCaptur
     crowd = Crowd()
 
     async def story() -> None:
-        FanOuts(broken_successor(crowd), crowd.arrived.append, nobody_together(), lambda: 0.0).tell(
-            answer(1), crowd.watching(SLICE + 1)
-        )
+        in_a(crowd, broken_successor(crowd)).tell(answer(1), crowd.watching(SLICE + 1))
         await until_quiet(crowd)
 
     with caplog.at_level(logging.ERROR):

@@ -223,6 +223,35 @@ export type WebhookHealth = {
   foundByReconcile: number;
 };
 
+/**
+ * One process, within the last few seconds. Times are in milliseconds; null where there was nothing
+ * to measure.
+ */
+export type ProcessView = {
+  name: string;
+  role: "web" | "web and worker" | "worker";
+  version: string;
+  startedAt: number;
+  sockets: number;
+  liveQueries: number;
+  answers: number;
+  jobsRunning: number;
+  feedLagMs: number;
+  pushP50Ms: number | null;
+  pushP99Ms: number | null;
+  residentBytes: number | null;
+};
+
+/**
+ * The last audit: whether it failed, which makes every process unready, and how many balances were
+ * wrong.
+ */
+export type LedgerAuditView = {
+  auditedAt: number;
+  hasFailed: boolean;
+  imbalanced: number;
+};
+
 /** References to the public functions: `api.module.name`. */
 export declare const api: {
   images: {
@@ -653,5 +682,22 @@ export declare const api: {
      * A query for administrators.
      */
     getWebhookHealth: FunctionReference<"query", "public", Record<string, never>, WebhookHealth>;
+    /**
+     * Every process that is there, live; one that falls silent leaves the list by itself.
+     *
+     * A query for administrators.
+     */
+    getProcesses: FunctionReference<"query", "public", Record<string, never>, ProcessView[]>;
+    /**
+     * What the last audit of the ledger found, or null before the first.
+     *
+     * A query for administrators.
+     */
+    getLedgerAudit: FunctionReference<
+      "query",
+      "public",
+      Record<string, never>,
+      LedgerAuditView | null
+    >;
   };
 };

@@ -73,12 +73,15 @@ function Want({ to, value, more = false, one, many }: { to: string; value: numbe
   );
 }
 
+/** More characters than that do not fit in the largest letters. */
+const LARGE = 5;
+
 export function Figure({ name, value, hot = false, children }: { name: string; value: ReactNode; hot?: boolean; children?: ReactNode }) {
   return (
     <div className="admin-figure" data-hot={hot || undefined}>
       <dt>{name}</dt>
       <dd>
-        <strong data-words={typeof value !== "string" || undefined}>{value}</strong>
+        <strong data-words={typeof value !== "string" || value.length > LARGE || undefined}>{value}</strong>
         {children && <span>{children}</span>}
       </dd>
     </div>

@@ -7,6 +7,7 @@ import { ButtonLink, EmptyState, Icon, type IconName, Spinner } from "../design"
 import { AuditLog } from "./AuditLog";
 import { Jobs } from "./Jobs";
 import { Members } from "./Members";
+import { Operations } from "./Operations";
 import { Orders } from "./Orders";
 import { Overview } from "./Overview";
 import { Review } from "./Review";
@@ -22,6 +23,7 @@ const ROOMS: Room[] = [
   { at: "members", name: "Members", icon: "user", shows: () => <Members /> },
   { at: "orders", name: "Orders", icon: "credit", shows: () => <Orders /> },
   { at: "jobs", name: "Stuck work", icon: "clock", shows: () => <Jobs /> },
+  { at: "operations", name: "Operations", icon: "pulse", shows: () => <Operations /> },
   { at: "audit", name: "Audit log", icon: "search", shows: () => <AuditLog /> },
   { at: "settings", name: "Settings", icon: "menu", shows: () => <Settings /> },
 ];

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ago, centsOf, count, deed, dollars, each, lasting, money, plural, signed, wholeOf, why } from "./words";
+import { ago, bytes, centsOf, count, deed, dollars, each, lasting, latency, money, plural, signed, wholeOf, why } from "./words";
 
 const NOW = 1_800_000_000_000;
 const MINUTE = 60_000;
@@ -10,6 +10,11 @@ test("moments are as far away as they are", () => {
   expect(ago(NOW - 60 * MINUTE, NOW)).toMatch(/^1 hr/);
   expect(ago(NOW - 24 * 60 * MINUTE, NOW)).toBe("yesterday");
   expect([0, 5 * MINUTE, 60 * MINUTE, 65 * MINUTE, 50 * 60 * MINUTE].map(lasting)).toEqual(["under a minute", "5 min", "1 h", "1 h 5 min", "2 days"]);
+});
+
+test("what is quick and what is large are said shortly", () => {
+  expect([0.4, 17.6, 999.4, 999.6, 1_449].map(latency)).toEqual(["0 ms", "18 ms", "999 ms", "1.0 s", "1.4 s"]);
+  expect([181_900_000, 1_250_000_000].map(bytes)).toEqual(["182 MB", "1.3 GB"]);
 });
 
 test("amounts go in and out unchanged", () => {

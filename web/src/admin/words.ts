@@ -29,6 +29,16 @@ export function lasting(milliseconds: number): string {
   return `${Math.floor(hours / 24)} days`;
 }
 
+/** "18 ms", "1.4 s": how long something took that should be quick. */
+export function latency(milliseconds: number): string {
+  return milliseconds < 999.5 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1_000).toFixed(1)} s`;
+}
+
+/** "182 MB". */
+export function bytes(size: number): string {
+  return size < 1e9 ? `${Math.round(size / 1e6)} MB` : `${(size / 1e9).toFixed(1)} GB`;
+}
+
 export function exactly(moment: number): string {
   return absolute.format(moment);
 }

@@ -1,0 +1,76 @@
+"""Where the house stands, as the database has it: the last audit of the ledger, and when providers last told us something.
+
+Read through the feed: again when one of them is written, and at no other time. Every process has it, so that each of them
+knows what a worker found.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Final, get_args
+
+from schema.billing import LEDGER_AUDIT_ID, LedgerAudit
+from schema.deliveries import Delivery, Provider
+from schema.errors import SchemaError
+from schema.reader import Reader
+from schema.values import Millis
+from server.feed import HubFeed
+
+PROVIDERS: Final[tuple[Provider, ...]] = get_args(Provider)
+PAUSE_S = 0.5
+"""Between two looks: webhooks come in bursts."""
+
+log = logging.getLogger("anime.standing")
+
+
+class Standing:
+    """What was seen last."""
+
+    def __init__(self, feed: HubFeed, clock: Callable[[], Millis]) -> None:
+        self._feed, self._clock = feed, clock
+        self.audit: LedgerAudit | None = None
+        self.told_at: Mapping[Provider, Millis] = {}
+
+    def __repr__(self) -> str:
+        return f"<Standing {self.audit}, {self.told_at}>"
+
+    @property
+    def ledger_has_failed(self) -> bool:
+        """Did the last audit find a difference that nobody has acknowledged?"""
+        return self.audit is not None and self.audit.has_failed
+
+    async def run(self) -> None:
+        """Follow for ever. While the database is away, what was seen last stands."""
+        while True:
+            try:
+                (self.audit, self.told_at), change = await self._feed.look(_read)
+                await change.wait()
+            except SchemaError as error:
+                log.debug("the standing cannot be read: %s", error, extra={"action": "standing.unseen"})
+            await asyncio.sleep(PAUSE_S)
+
+    def metrics(self) -> Mapping[str, float]:
+        """By metric name; nothing of what has never happened."""
+        now = self._clock()
+        ages = {f'anime_webhook_age_seconds{{provider="{each}"}}': at for each, at in self.told_at.items()}
+        since = {name: max(0.0, now - at) / 1_000 for name, at in ages.items()}
+        if self.audit is None:
+            return since
+        return {
+            **since,
+            "anime_ledger_imbalanced_members": self.audit.imbalanced,
+            "anime_ledger_audit_failed": float(self.audit.has_failed),
+            "anime_ledger_audit_age_seconds": max(0.0, now - self.audit.audited_at) / 1_000,
+        }
+
+
+async def _read(db: Reader) -> tuple[LedgerAudit | None, Mapping[Provider, Millis]]:
+    audit = await db.get(LedgerAudit, LEDGER_AUDIT_ID)
+    told_at: dict[Provider, Millis] = {}
+    for provider in PROVIDERS:
+        last = await db.one(Delivery.by_provider_and_received.eq(provider=provider).newest_first())
+        if last is not None:
+            told_at[provider] = last.received_at
+    return audit, told_at
