@@ -74,7 +74,7 @@ async def missing_from(database: AsyncDatabase[RawDocument]) -> list[str]:
     for table in TABLES.values():
         if table.name in existing:
             present = {each["name"] async for each in await database[table.name].list_indexes()}
-            found += [f"{table.name}.{name}" for name in _specifications(table) if name not in present]
+            found += [f"{table.name}.{name}" for name in specifications(table) if name not in present]
     return found
 
 
@@ -105,7 +105,7 @@ async def _collection(
 
 
 async def _indexes(database: AsyncDatabase[RawDocument], table: Table) -> tuple[list[str], list[Drift]]:
-    wanted = _specifications(table)
+    wanted = specifications(table)
     present = {each["name"]: each async for each in await database[table.name].list_indexes() if each["name"] != "_id_"}
     missing = [
         IndexModel(list(keys.items()), name=name, **options)
@@ -143,11 +143,11 @@ async def _create(
 
 def shape() -> str:
     """A digest of all that we make of the schema: when it changes, a version of ours meets databases of another shape."""
-    made = {name: (validator(table.document), _specifications(table)) for name, table in sorted(TABLES.items())}
+    made = {name: (validator(table.document), specifications(table)) for name, table in sorted(TABLES.items())}
     return hashlib.sha256(msgspec.json.encode(made, order="sorted")).hexdigest()[:16]
 
 
-def _specifications(table: Table) -> dict[str, tuple[dict[str, int], RawDocument]]:
+def specifications(table: Table) -> dict[str, tuple[dict[str, int], RawDocument]]:
     """Every index of a table: one to read by, ending with the id, and one for each constraint."""
     found: dict[str, tuple[dict[str, int], RawDocument]] = {}
     for name, index in table.indexes.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from schema.tables import TABLES
-from server.store.setup import _specifications
+from server.store.setup import specifications
 from tests.house.tables import rows_of
 from tests.house.test_imports import ROOT
 
@@ -35,7 +35,7 @@ def test_every_unique_index_is_answered_for_as_its_shard_key_has_it() -> None:
     found = {
         f"{table.name}.{name}": (table.name, list(keys))
         for table in TABLES.values()
-        for name, (keys, options) in _specifications(table).items()
+        for name, (keys, options) in specifications(table).items()
         if options.get("unique")
     }
     assert UNIQUE.keys() == found.keys()
