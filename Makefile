@@ -76,6 +76,7 @@ $(VENV)/test.done: $(VENV)/python.done requirements-test.lock
 # Needs uv. The locks carry hashes and no addresses.
 lock:
 	uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
+	uv pip compile pyproject.toml --extra trace --universal --generate-hashes --no-emit-index-url --no-header --quiet -o requirements-trace.lock
 	uv pip compile pyproject.toml --extra test --extra trace --universal --generate-hashes --no-emit-index-url --no-header --quiet -o requirements-test.lock
 
 clean:

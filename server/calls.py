@@ -45,7 +45,10 @@ class SocketCalls:
         self, mutation: RunMutation[Caller], committing: Callable[[], None]
     ) -> Succeeded | Failed | Undecided:
         """Run a mutation."""
-        return await self._executor.mutate(mutation, committing)
+        if self._executor.trace is None:
+            return await self._executor.mutate(mutation, committing)
+        with self._executor.trace.span("socket message"):
+            return await self._executor.mutate(mutation, committing)
 
     async def act(self, action: RunAction[Caller]) -> Returned | Failed:
         """Run an action."""

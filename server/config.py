@@ -78,6 +78,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     socket_ping_s: int = 60
     drain_s: float = 0.0
     metrics_port: int | None = None
+    trace_endpoint: str | None = None
+    trace_service: str = "anime-leak"
     log_format: LogFormat = "console"
     log_level: LogLevel = "info"
 
@@ -139,6 +141,8 @@ def read_settings(env: Mapping[str, str], *, default_environment: Environment) -
         gemini_model=env.get("GEMINI_MODEL", "").strip() or GEMINI_MODEL,
         gemini_base_url=_address(env, "GEMINI_BASE_URL"),
         generation_concurrency=_integer(env, "GENERATION_CONCURRENCY", 4, 1, 64),
+        trace_endpoint=_address(env, "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        trace_service=env.get("OTEL_SERVICE_NAME", "").strip() or "anime-leak",
         metrics_port=_integer(env, "METRICS_PORT", 0, 0, 65_535) or None,
         socket_ping_s=_integer(env, "SOCKET_PING_S", 60, 1, 3_600),
         drain_s=float(_integer(env, "DRAIN_S", 10 if environment == "production" else 0, 0, 3_600)),

@@ -29,7 +29,7 @@ from server.ids import request_id as new_request_id
 from server.limits import Bounds, Limits, per_minute
 from server.logs import request_of_now
 from server.registry import Function, Registry
-from server.runs import Runs
+from server.runs import Runs, Trace
 from subscriptions.answers import Question
 from subscriptions.effects import Failed, Failure, Returned, RunMutation, Succeeded, Undecided, Value
 from subscriptions.histogram import Histogram
@@ -67,12 +67,14 @@ class Executor:
         limits: Limits,
         bounds: Bounds,
         clock: Callable[[], Millis],
+        trace: Trace | None = None,
     ) -> None:
+        self.trace = trace
         self._registry, self._database, self._urls = registry, database, urls
         self._limits, self._bounds, self._clock = limits, bounds, clock
         self._mutation_rate = per_minute(bounds.mutations_per_minute_per_member)
         self._lanes: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._runs = Runs(clock)
+        self._runs = Runs(clock, trace)
         self._failed_queries = self._timed_out_queries = 0
 
     def __repr__(self) -> str:
@@ -91,7 +93,7 @@ class Executor:
         function = self._registry.find(question.path, "query")
         if function is None:
             return Evaluated(_failure(unknown_function(question.path), question.journal), ReadSet())
-        with self._runs.of(function, caller):
+        with self._runs.of(function, caller, ts):
             return await self._evaluate(function, question, caller, ts)
 
     async def _evaluate(self, function: Function, question: Question, caller: Caller, ts: Timestamp) -> Evaluated:
@@ -150,6 +152,8 @@ class Executor:
         try:
             async with asyncio.timeout(self._bounds.mutation_timeout_s or None), self._lane(subject or key or ""):
                 value, ts = await self._commit(function, mutation, key, subject, commits)
+                if self.trace is not None:
+                    self.trace.committed(ts)
         except Exception as error:
             if isinstance(error, StoreUnavailable) or (isinstance(error, TimeoutError) and commits.called):
                 log.warning("%s: %s", mutation.path, type(error).__name__, extra={"action": "function.undecided"})

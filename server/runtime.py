@@ -14,6 +14,7 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from pymongo import AsyncMongoClient
 from starlette.applications import Starlette
@@ -49,6 +50,7 @@ from server.store.migrating import Migrations
 from server.store.mongo import MongoStore
 from server.store.pulse import Pulse
 from server.store.tail import Tail
+from server.trace_endpoint import open_tracing
 from server.transfer.marker import Marker
 from server.web.app import application
 from server.web.blobs import blob_routes
@@ -63,6 +65,9 @@ from server.web.webhooks import Webhooks
 from server.worker import Worker
 from subscriptions.hub import Hub
 from subscriptions.log import Log
+
+if TYPE_CHECKING:
+    from server.tracing import Tracing
 
 DATABASE = "anime_leak"
 """The database's name where `MONGODB_URI` names none. Blobs live in another one beside it, or every chunk would pass the feed."""
@@ -95,7 +100,9 @@ class Runtime:
         *,
         polar_webhook_secrets: tuple[str, ...] = (),
         clerk_webhook_secrets: tuple[str, ...] = (),
+        trace: Tracing | None = None,
     ) -> None:
+        self.trace = trace
         self.settings = settings
         self.polar_webhook_secrets, self.clerk_webhook_secrets = polar_webhook_secrets, clerk_webhook_secrets
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
@@ -108,7 +115,7 @@ class Runtime:
         self.pulse = Pulse(store, self.name, clock, self._vitals)
         urls = Urls(settings.public_url, self.grants, settings.allowed_origins)
         self.limits = Limits(clock, settings.redis_url)
-        self.executor = Executor(registry, self.database, urls, self.limits, settings.bounds, clock)
+        self.executor = Executor(registry, self.database, urls, self.limits, settings.bounds, clock, trace)
         commits = Log(start)
         self.fleet: Fleet[Caller] = Fleet(
             self.executor.evaluate,
@@ -123,7 +130,9 @@ class Runtime:
             clock=clock,
         )
         self.hub: Hub[Caller] = Hub(commits, self.fleet.evaluate, facet=facet, nudge=self.pulse.nudge, clock=clock)
-        self.tail = Tail(store, start, deliver=self.hub.deliver, lost=self.hub.lost)
+        deliver = self.hub.deliver if trace is None else trace.delivering(self.hub.deliver)
+        self.hub.on_push = None if trace is None else trace.pushed
+        self.tail = Tail(store, start, deliver=deliver, lost=self.hub.lost)
         self.feed = HubFeed(self.database, self.hub)
         self.standing = Standing(self.feed, clock)
         self.site = Site(settings)
@@ -207,13 +216,20 @@ class Runtime:
 
 
 @asynccontextmanager
-async def open_database(settings: Settings) -> AsyncIterator[AsyncMongoClient[dict[str, object]]]:
+async def open_database(
+    settings: Settings, trace: Tracing | None = None
+) -> AsyncIterator[AsyncMongoClient[dict[str, object]]]:
     """A client of the configured deployment, or of an embedded one that lives as long as this context."""
+    listeners = () if trace is None else (trace.commands,)
     if settings.mongodb_uri is not None:
-        async with connect(settings.mongodb_uri) as client:
+        async with connect(settings.mongodb_uri, listeners) as client:
             yield client
         return
-    async with EmbeddedMongod(settings.data_dir) as mongod, connect(mongod.uri) as client, asyncio.TaskGroup() as group:
+    async with (
+        EmbeddedMongod(settings.data_dir) as mongod,
+        connect(mongod.uri, listeners) as client,
+        asyncio.TaskGroup() as group,
+    ):
         watch = group.create_task(
             mongod.wait()
         )  # it raises when the database cannot be kept alive: the end of everything
@@ -226,7 +242,10 @@ async def open_database(settings: Settings) -> AsyncIterator[AsyncMongoClient[di
 @asynccontextmanager
 async def open_runtime(settings: Settings, registry: Registry | None = None) -> AsyncIterator[Runtime]:
     """Everything but the web server and the job loop, with the feed running. Leaves nothing behind."""
-    async with open_database(settings) as client:
+    async with (
+        open_tracing(settings, f"{socket.gethostname()}-{os.getpid()}") as trace,
+        open_database(settings, trace) as client,
+    ):
         store = MongoStore(client, client.get_default_database(DATABASE).name)
         if await Marker(client, blobs_of(store)).read() is not None:
             raise ConfigurationError(
@@ -247,6 +266,7 @@ async def open_runtime(settings: Settings, registry: Registry | None = None) -> 
             registry or published(),
             polar_webhook_secrets=await _webhook_secrets(settings, store, "polar", settings.polar_webhook_secrets),
             clerk_webhook_secrets=await _webhook_secrets(settings, store, "clerk", settings.clerk_webhook_secrets),
+            trace=trace,
         )
         for subject in settings.admin_user_ids:
             await runtime.make_admin(subject)

@@ -87,8 +87,8 @@ class Hub(Generic[C]):
         """How long the newest commit took from the database to here, by both their clocks."""
         self.pushes = Histogram()
         """From a commit to the frame that a socket is handed because of it, in seconds; each socket counts."""
-        self.executions = 0
-        self.invalidations = 0
+        self.on_push: Callable[[Millis, int], None] | None = None
+        self.executions = self.invalidations = 0
 
     def __repr__(self) -> str:
         return f"<Hub {self.log!r}, {self.answers!r}, {self._flights!r}>"
@@ -131,6 +131,8 @@ class Hub(Generic[C]):
         """So many sockets were handed just now what follows from a commit of that moment."""
         if stale_since < inf and count:
             self.pushes.observe(max(0.0, self._clock() - stale_since) / 1_000, count)
+            if self.on_push is not None:
+                self.on_push(stale_since, count)
 
     def shown_to(self, answer: Answer) -> int:
         """How many show it, each member of a cohort counted."""

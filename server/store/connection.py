@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from pymongo import AsyncMongoClient
 from pymongo.errors import ConfigurationError as DriverConfigurationError
 from pymongo.errors import InvalidURI, PyMongoError
+from pymongo.monitoring import CommandListener
 
 from server.config import ConfigurationError
 from server.trust import refused_certificate
@@ -20,7 +21,9 @@ OLDEST_VERSION = (6, 0)
 
 
 @asynccontextmanager
-async def connect(uri: str) -> AsyncIterator[AsyncMongoClient[dict[str, Any]]]:
+async def connect(
+    uri: str, listeners: Sequence[CommandListener] = ()
+) -> AsyncIterator[AsyncMongoClient[dict[str, Any]]]:
     """A client, checked. Raises `ConfigurationError` naming `MONGODB_URI` and the reason."""
     try:
         client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
@@ -30,6 +33,7 @@ async def connect(uri: str) -> AsyncIterator[AsyncMongoClient[dict[str, Any]]]:
             connectTimeoutMS=CONNECT_TIMEOUT_MS,
             serverSelectionTimeoutMS=SELECTION_TIMEOUT_MS,
             maxPoolSize=MAX_POOL,
+            event_listeners=listeners,
         )
     except (InvalidURI, DriverConfigurationError, ValueError):
         raise ConfigurationError(
