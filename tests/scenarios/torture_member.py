@@ -44,6 +44,12 @@ MAX_WAITING = 8
 REQUEST = re.compile(r"\[Request ID.*?\]")
 UNCERTAIN = ("CONFLICT", "[Request ID")
 GALLERY = {"paginationOpts": {"numItems": 20, "cursor": None}}
+SCREENS: dict[str, dict[str, Value]] = {
+    "users:getCurrentUserCredits": {},
+    "images:getGalleryImagesPaginated": GALLERY,
+    "images:getGalleryImagesCount": {},
+    "images:getFailedImages": {},
+}
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -76,15 +82,8 @@ class Member:
         self.session = UUID(int=self.chance.getrandbits(128))
         self.machine = ClientMachine(self.session)
         self.machine.authenticate(token)
-        self.credits, self.gallery, self.count, self.failed = (
-            self.machine.subscribe(path, args)[0]
-            for path, args in (
-                ("users:getCurrentUserCredits", {}),
-                ("images:getGalleryImagesPaginated", GALLERY),
-                ("images:getGalleryImagesCount", {}),
-                ("images:getFailedImages", {}),
-            )
-        )
+        self.screens = {path: self.machine.subscribe(path, args)[0] for path, args in SCREENS.items()}
+        self.credits, self.gallery, self.count, self.failed = self.screens.values()
         self._settled: dict[int, asyncio.Future[Raw | Trouble]] = {}
         self._out: asyncio.Queue[bytes] = asyncio.Queue()
         self.told: list[Told] = []
@@ -94,6 +93,7 @@ class Member:
         self.robbed: set[str] = set()
         self.featured: dict[str, bool | None] = {}
         self.complaints: list[str] = []
+        self.thinking_s = THINKING_S
         self.sockets = self.newest = 0
         self.uploading: Counter[str] = Counter()
 
@@ -180,7 +180,7 @@ class Member:
         actions = (self.upload, self.delete, self.retry, self.feature)
         async with http_client(timeout=CONNECT_S * 3) as http:
             while not enough.is_set():
-                await asyncio.sleep(self.chance.uniform(*THINKING_S))
+                await asyncio.sleep(self.chance.uniform(*self.thinking_s))
                 balance = (self.shown(self.credits) or {"credits": 0})["credits"]
                 if balance <= FREE_CREDITS or self.chance.random() < ON_A_WHIM:
                     await self._buy(self.name)
