@@ -28,7 +28,7 @@ from tests.scenarios.soak.figures import (
     slope_beside,
 )
 from tests.scenarios.soak.report import Report
-from tests.scenarios.soak.visitor import GALLERY, PAGE, Seen, Visitor, mark_of
+from tests.scenarios.soak.visitor import FIRST_MARK, GALLERY, PAGE, Seen, Visitor, mark_of
 from tests.scenarios.soak.watch import MIB, Life, Sample
 from tests.support.world import World
 
@@ -53,7 +53,7 @@ async def test_visitors_have_every_write_and_who_misses_one_is_noticed(world: Wo
     await images.insert_many(stage(len(PICTURES)))
     there, deaf = await a_crowd(world, 1), await a_crowd(world, 2)
     for crowd in (there, deaf):
-        assert await crowd.settle(1) == 0
+        assert await crowd.settle(FIRST_MARK) == 0
     for each in deaf.visitors:
         await each.leave()
     last = await Marks(images).last([CHANGED, *PICTURES])

@@ -145,7 +145,9 @@ class Member:
     def _heed(self, event: ClientEvent) -> None:
         match event:
             case MutationSettled(request_id, outcome):
-                self._settled.pop(request_id).set_result(outcome)
+                settled = self._settled.pop(request_id)
+                if not settled.done():  # who gave up has said so
+                    settled.set_result(outcome)
             case Advanced(version):
                 if version.ts < self.newest:
                     self.complaints.append(f"time went back from {self.newest} to {version.ts}")

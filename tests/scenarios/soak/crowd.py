@@ -21,7 +21,7 @@ import uvloop
 from msgspec import Raw
 
 from tests.scenarios.soak.figures import Latencies, difference
-from tests.scenarios.soak.visitor import ASKED, GALLERY, PAGE, Seen, Visitor
+from tests.scenarios.soak.visitor import ASKED, FIRST_MARK, GALLERY, PAGE, Seen, Visitor
 from tests.support.http import http_client
 
 TICK_S, TOLD_EVERY_S = 0.1, 5.0
@@ -165,6 +165,7 @@ async def main() -> None:
     crowd = Crowd(msgspec.json.decode(await orders.readline(), type=Wanted))
     telling = asyncio.create_task(_tell(crowd))
     await crowd.arrive()
+    await crowd.settle(FIRST_MARK)
     churning = asyncio.create_task(crowd.churn())
     _say({"arrived": crowd.seen.online})
     while order := await orders.readline():

@@ -20,7 +20,7 @@ from websockets.asyncio.client import ClientConnection
 from schema.values import days
 from server.store.codec import encode
 from tests.scenarios.soak.figures import Latencies
-from tests.scenarios.soak.visitor import MARK, MARK_DIGITS, ON_A_PAGE
+from tests.scenarios.soak.visitor import FIRST_MARK, MARK, MARK_DIGITS, ON_A_PAGE
 from tests.scenarios.stock import now, original_of, result_of
 from tests.scenarios.torture_member import Member, Told, Value
 from tests.support.http import http_client
@@ -53,7 +53,7 @@ def stage(pictures: int) -> list[Row]:
     shared = [original_of(STAGE, now(), sharing_enabled=True) for _ in range(pictures)]
     names = [*(f"stage-gallery-{n}" for n in range(ON_STAGE)), *(f"stage-page-{n}" for n in range(pictures))]
     return [
-        {**encode(image), "_id": name, "_creationTime": image.created_at, "placeholderBlurDataUrl": marked(1)}
+        {**encode(image), "_id": name, "_creationTime": image.created_at, "placeholderBlurDataUrl": marked(FIRST_MARK)}
         for name, image in zip(names, [*featured, *shared], strict=True)
     ]
 

@@ -25,6 +25,7 @@ SHORTEST_TOLD_S = 60.0
 PARTS = (50, 90, 99, 100)
 DRIVERS = ("the crowd", "members, stand-ins, this audit")
 BUSY = 0.85
+STILL_MS = 3_000.0
 TITLES = {
     "gallery": "write to push: the public page, everybody",
     "page": "write to push: one picture, its 25 visitors",
@@ -81,6 +82,9 @@ class Report(msgspec.Struct):
         yield f"# Soak: {self.seconds / 60:.1f} minutes, {len(self.kills)} kills, {len(self.problems)} problems"
         yield f"\n`python -m tests.scenarios.soak {self.command}`, {time.strftime('%d %B %Y, %H:%M')}, {machine()}.\n"
         yield from (f"- PROBLEM: {each}" for each in self.problems)
+        still_ms = percentile(self.latencies["delays"].of(), 100)
+        if still_ms > STILL_MS:
+            yield f"- THE MACHINE STOOD STILL for {still_ms / 1e3:.0f} s: the milliseconds below are not the product's."
         yield from self._latency_lines()
         yield from self._window_lines()
         yield from self._memory_lines()

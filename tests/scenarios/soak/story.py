@@ -25,9 +25,9 @@ from server.store.gridfs import BlobVault
 from server.store.mongo import MongoStore
 from server.store.setup import set_up
 from tests.scenarios.soak.crowd import Wanted, fresh, page_as_held
-from tests.scenarios.soak.crowd_process import CrowdProcess
 from tests.scenarios.soak.deeds import ADMINISTRATOR, CHANGED, STAGE, Clerk, Marks, Moderator, SoakMember, stage
 from tests.scenarios.soak.figures import Latencies, difference
+from tests.scenarios.soak.gathering import Gathering
 from tests.scenarios.soak.report import Report
 from tests.scenarios.soak.watch import Watch
 from tests.scenarios.torture import AGAIN_S, ANSWERS, Say, going_on, quiet, remarks_on, what_members_see
@@ -154,7 +154,10 @@ class Story:
         )
         async with going_on(*(each.keep() for each in servers)):
             await asyncio.gather(*(each.awake() for each in servers))
-            async with going_on(*(each.live() for each in members)), CrowdProcess.gathered(crowd_wanted) as crowd:
+            async with (
+                going_on(*(self._minded(each.live()) for each in members)),
+                Gathering.gathered(crowd_wanted) as crowd,
+            ):
                 self._say(f"{(await crowd.answer())['arrived']} visitors and {len(members)} members have come")
                 began, enough = time.monotonic(), asyncio.Event()
                 deeds = [
@@ -252,7 +255,7 @@ class Story:
                 self._say(f"killed {victim!r}")
         await asyncio.sleep(end - time.monotonic())
 
-    async def _news(self, crowd: CrowdProcess, servers: Sequence[Target]) -> None:
+    async def _news(self, crowd: Gathering, servers: Sequence[Target]) -> None:
         while True:
             await asyncio.sleep(SAY_EVERY_S)
             self._say(

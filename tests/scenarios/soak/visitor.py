@@ -29,6 +29,8 @@ TOO_LONG = 2 * ON_A_PAGE
 MARK = b"t0="
 MARK_DIGITS = 20
 """Nanoseconds on the monotonic clock of this machine, when a write was sent: it stands in what the write is shown as."""
+FIRST_MARK = 1
+"""What everything is marked with before anybody came."""
 OPENING_S = 20.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 8.0
 NS_PER_S = 1e9

@@ -19,7 +19,7 @@ ANSWER_S = 300.0
 MAX_WORDS_BYTES = 1 << 28
 
 
-class CrowdProcess:
+class Gathering:
     """One crowd. `online` and `processor_s` are what it said last."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
@@ -29,7 +29,7 @@ class CrowdProcess:
         self.online, self.processor_s = 0, 0.0
 
     def __repr__(self) -> str:
-        return f"<CrowdProcess {self._process.pid}, {self.online} online>"
+        return f"<Gathering {self._process.pid}, {self.online} online>"
 
     async def _read(self) -> None:
         assert self._process.stdout is not None
@@ -60,7 +60,7 @@ class CrowdProcess:
 
     @classmethod
     @asynccontextmanager
-    async def gathered(cls, wanted: Wanted) -> AsyncIterator[CrowdProcess]:
+    async def gathered(cls, wanted: Wanted) -> AsyncIterator[Gathering]:
         """Start one; all have come once it has answered."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tests.scenarios.soak.crowd", cwd=ROOT, stdin=PIPE, stdout=PIPE, limit=MAX_WORDS_BYTES
