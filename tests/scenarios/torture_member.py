@@ -182,7 +182,9 @@ class Member:
         actions = (self.upload, self.delete, self.retry, self.feature)
         async with http_client(timeout=CONNECT_S * 3) as http:
             while not enough.is_set():
-                await asyncio.sleep(self.chance.uniform(*self.thinking_s))
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self.chance.uniform(*self.thinking_s)):
+                        await enough.wait()
                 balance = (self.shown(self.credits) or {"credits": 0})["credits"]
                 if balance <= FREE_CREDITS or self.chance.random() < ON_A_WHIM:
                     await self._buy(self.name)

@@ -30,7 +30,7 @@ AGAIN = 0.5
 """Of those who come, so many have been here before, and say up to which moment they have seen."""
 ARRIVALS_PER_S = 400
 SETTLE_S, LOOK_S = 120.0, 0.25
-FRESH_AT_ONCE = 8
+FRESH_AT_ONCE, FRESH_TRIES = 8, 6
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -151,10 +151,18 @@ def page_as_held(asked: dict[str, Any], held: Any) -> dict[str, Any]:
 async def fresh(
     http: httpx.AsyncClient, url: str, path: str, args: dict[str, Any], headers: dict[str, str] | None = None
 ) -> Any:
-    """What a query answers now."""
-    reply = await http.post(f"{url}/api/query", json={"path": path, "args": args}, headers=headers)
-    answer = reply.raise_for_status().json()
-    return answer["value"] if answer["status"] == "success" else answer
+    """What a query answers now; a read that fails says nothing about anybody's answers, and is tried again."""
+    for left in reversed(range(FRESH_TRIES)):
+        try:
+            reply = await http.post(f"{url}/api/query", json={"path": path, "args": args}, headers=headers)
+            answer = reply.raise_for_status().json()
+        except httpx.HTTPError as error:
+            if not left:
+                return f"not to be read: {error!r}"
+            await asyncio.sleep(LOOK_S)
+        else:
+            return answer["value"] if answer["status"] == "success" else answer
+    return None
 
 
 async def main() -> None:

@@ -8,9 +8,9 @@ import resource
 import secrets
 import time
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Raw
@@ -31,7 +31,7 @@ from tests.scenarios.soak.gathering import Gathering
 from tests.scenarios.soak.report import Report
 from tests.scenarios.soak.watch import Watch
 from tests.scenarios.torture import AGAIN_S, ANSWERS, Say, going_on, quiet, remarks_on, what_members_see
-from tests.scenarios.torture_audit import Books, audited, contents, swept
+from tests.scenarios.torture_audit import TABLES, Books, audited, contents, swept
 from tests.scenarios.torture_member import GALLERY as OWN_GALLERY
 from tests.scenarios.torture_outside import Bank, moods
 from tests.scenarios.torture_targets import Mongod, Server, Target, left_behind
@@ -50,6 +50,12 @@ LAST_KILL_S = 20.0
 """Before the end: so that what the last kill did is seen while there is load."""
 MEMBERS_DEADLINE_S = 180.0
 SAY_EVERY_S = 30.0
+SEEN = ("gallery", "page", "late", "openings", "returns", "delays")
+UNSEEN: dict[str, Any] = {
+    "answers": 0, "reads": 0, "left": 0, "wrong": [], "problems": [], "troubles": {}, **{name: {} for name in SEEN}
+}  # fmt: skip
+
+T = TypeVar("T")
 
 
 class Soak(msgspec.Struct, frozen=True):
@@ -178,15 +184,16 @@ class Story:
                         for now, before in zip((_spent_s(), crowd.processor_s), spent, strict=True)
                     )
                 await self._rest(acting, bank)
-                was_quiet = await quiet(self._database)
+                was_quiet = await self._or(quiet(self._database), False)
                 last = await marks.last([CHANGED, *wanted.pages])
                 self._say("quiet; waiting until everybody has the last write, then everybody is asked what they see")
-                unsettled = (await crowd.asked(settle=last))["unsettled"]
-                seen = await crowd.asked(compare=True)
-                screens = await what_members_see(self._database, members)
-                compared, lost = await self._fresh_for(members, tokens)
+                unsettled = (await self._or(crowd.asked(settle=last), {"unsettled": "unknown how many"}))["unsettled"]
+                seen = await self._or(crowd.asked(compare=True), UNSEEN)
+                screens = await self._or(what_members_see(self._database, members), [])
+                compared, lost = await self._or(self._fresh_for(members, tokens), (0, []))
             await asyncio.gather(*(each.rest() for each in servers))
-        books, problems = await self._audit(members, bank, clerk)
+        unread = Books({name: [] for name in TABLES}, members)
+        books, problems = await self._or(self._audit(members, bank, clerk), (unread, []))
         self._problems += [*problems, *screens, *lost, *seen["wrong"], *seen["problems"]]
         self._problems += [f"{unsettled} visitors have not got the last write"] if unsettled else []
         self._problems += [] if was_quiet else ["work was left over for too long after everybody had stopped"]
@@ -204,7 +211,7 @@ class Story:
                 "the crowd": shares[1], "members, stand-ins, this audit": shares[0],
             },
             latencies={
-                **{name: Latencies.heard(seen[name]) for name in ("gallery", "page", "late", "openings", "returns", "delays")},
+                **{name: Latencies.heard(seen[name]) for name in SEEN},
                 "mutations": self._took,
             },
             facts={
@@ -240,6 +247,14 @@ class Story:
             await work
         except Exception as error:
             self._problems.append(f"the soak itself: {error!r}")
+
+    async def _or(self, work: Awaitable[T], otherwise: T) -> T:
+        """What comes of it; what fails at the end is a problem, and everything else is reported all the same."""
+        try:
+            return await work
+        except Exception as error:
+            self._problems.append(f"the soak itself, at its end: {error!r}")
+            return otherwise
 
     async def _killing(self, web: Target, workers: Sequence[Target], began: float) -> None:
         """Somebody every minute, until the time is over. The first web process is never killed: it is looked at for leaks."""
