@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # A file is told by one process, and the longest are begun first: tests/support/longest_first.py.
 SPREAD := --dist loadfile --no-loadscope-reorder
 
-.PHONY: run page test check format bench torture fuzz lock clean
+.PHONY: run page test check format bench torture soak fuzz lock clean
 
 run: $(VENV)/run.done
 	@exec $(BIN)/python -m server dev
@@ -31,10 +31,14 @@ format: $(VENV)/test.done
 	$(BIN)/ruff check --fix .
 
 bench: $(VENV)/test.done page
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench $(ARGS)
 
 torture: $(VENV)/test.done
 	$(BIN)/python -m tests.scenarios.torture --kills 200 $(ARGS)
+
+# Half an hour with 5,000 clients; ARGS="--minutes 2 --clients 300" is a short one.
+soak: $(VENV)/test.done
+	$(BIN)/python -m tests.scenarios.soak $(ARGS)
 
 FUZZ_S ?= 300
 fuzz: $(VENV)/test.done

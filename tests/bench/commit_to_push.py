@@ -14,21 +14,32 @@ from pymongo import AsyncMongoClient
 from pymongo.asynchronous.change_stream import AsyncChangeStream
 
 from tests.bench.product import Product, Socket, percentile, product, run, signed_in
+from tests.bench.result import Result, noise_of
 
 WRITES = 400
 WARM_UP = 50
 SUBJECT = "bench"
 
 
-async def main() -> None:
+async def main() -> list[Result]:
     """Measure and print one table."""
     async with product() as running:
         events, pushes = await _measure(running)
     print("\ncommit to push, one write at a time   p50 ms   p99 ms")
     for name, times in (("bare change stream (floor)", events), ("client has the new answer", pushes)):
         print(f"{name:36}  {percentile(times, 50):7.2f}  {percentile(times, 99):7.2f}")
-    ratios = (percentile(pushes, part) / percentile(events, part) for part in (50, 99))
-    print("ratio                                 " + "  ".join(f"{ratio:6.2f}x" for ratio in ratios))
+    ratios = {part: percentile(pushes, part) / percentile(events, part) for part in (50, 99)}
+    print("ratio                                 " + "  ".join(f"{ratio:6.2f}x" for ratio in ratios.values()))
+    return [
+        Result(
+            promise=f"one write at a time, until a subscriber has the new answer, p{part}",
+            floor=f"{percentile(events, part):.1f} ms: a bare change stream has the event",
+            figure=f"{percentile(pushes, part):.1f} ms",
+            seen=ratio,
+            noise=noise_of(events),
+        )
+        for part, ratio in ratios.items()
+    ]
 
 
 async def _measure(running: Product) -> tuple[list[float], list[float]]:

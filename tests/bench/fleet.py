@@ -26,6 +26,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from server.store.codec import encode
 from server.store.embedded import EmbeddedMongod
 from tests.bench.product import Product, add_query, opening, percentile, processor_s, run
+from tests.bench.result import Result, noise_of
 from tests.scenarios.stock import now, result_of
 from tests.support.redis import redis_server
 from tests.support.world import free_port, fresh_database
@@ -93,8 +94,9 @@ async def _shows(line: ClientConnection, mark: str) -> float:
     return perf_counter()
 
 
-async def main() -> None:
+async def main() -> list[Result]:
     """Measure and print one table for each size."""
+    results = []
     for pictures in PAGES:
         with tempfile.TemporaryDirectory(prefix="anime-fleet-", ignore_cleanup_errors=True) as folder:
             async with (
@@ -112,10 +114,11 @@ async def main() -> None:
                     await shared.round(found[1])
                 redis.freeze()
                 late = [max(await shared.change()) for _ in range(FROZEN_CHANGES)]
-        _print(pictures, *found, late)
+        results += _print(pictures, *found, late)
+    return results
 
 
-def _print(pictures: int, alone: Seen, shared: Seen, late: list[float]) -> None:
+def _print(pictures: int, alone: Seen, shared: Seen, late: list[float]) -> list[Result]:
     head = f"one change, {PROCESSES} processes, {pictures} pictures"
     print(f"\n{head:42} p50 ms   p99 ms   executions   processor ms")
     rows = []
@@ -129,6 +132,22 @@ def _print(pictures: int, alone: Seen, shared: Seen, late: list[float]) -> None:
     print(
         f"Redis freezes: the next change is there after {late[0] * 1_000:.0f} ms, those that follow after {rest:.1f} (p50)"
     )
+    floor, ours = rows
+    return [
+        Result(
+            promise=f"one change, {PROCESSES} processes with a Redis, {pictures} pictures, until everybody has it, p50",
+            floor=f"{floor[0]:.1f} ms: each process for itself",
+            figure=f"{ours[0]:.1f} ms",
+            seen=ratios[0],
+            noise=noise_of(alone.latencies),
+        ),
+        Result(
+            promise=f"the same, {pictures} pictures: processor of the {PROCESSES} processes",
+            floor=f"{floor[3]:.1f} ms: each process for itself",
+            figure=f"{ours[3]:.1f} ms",
+            seen=ratios[3],
+        ),
+    ]
 
 
 @asynccontextmanager

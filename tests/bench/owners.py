@@ -21,6 +21,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from server.store.codec import encode
 from tests.bench.crowd import Arrivals, crowd
 from tests.bench.product import Product, add_query, opening, percentile, processor_s, product, run
+from tests.bench.result import Result, noise_of
 from tests.scenarios.stock import now, original_of
 
 Documents = AsyncCollection[dict[str, Any]]
@@ -49,7 +50,7 @@ class Pushes(msgspec.Struct, frozen=True):
         return self.arrivals.latency_ms[part]
 
 
-async def main(sockets: int = SOCKETS) -> None:
+async def main(sockets: int = SOCKETS) -> list[Result]:
     """Measure and print one table."""
     async with product() as running:
         client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(running.database_uri, w="majority")
@@ -70,6 +71,28 @@ async def main(sockets: int = SOCKETS) -> None:
     print(f"{'ratio':46} {ratios[0]:10.2f}x {ratios[1]:7.2f}x")
     growth = many.latency_ms("p50") / few.latency_ms("p50"), many.latency_ms("p99") / few.latency_ms("p99")
     print(f"{f'growth with {FEWER} times the queries':46} {growth[0]:10.2f}x {growth[1]:7.2f}x")
+    found = [
+        Result(
+            promise=f"one of {sockets:,} live queries, {WRITES_PER_S} writes a second, until its owner has it, {part}",
+            floor=f"{least:.1f} ms: the bare event and one read by id, one write at a time",
+            figure=f"{many.latency_ms(part):.1f} ms",
+            seen=ratio,
+            owed=owed,
+            aim=aim,
+            noise=noise_of(floor),
+        )
+        for part, least, ratio, owed, aim in (("p50", p50, ratios[0], 2.5, 1.7), ("p99", p99, ratios[1], 4.0, 2.0))
+    ]
+    grown = Result(
+        promise=f"growth of that with {FEWER} times the queries, p50",
+        floor=f"{few.latency_ms('p50'):.1f} ms: {sockets // FEWER:,} queries",
+        figure=f"{many.latency_ms('p50'):.1f} ms",
+        seen=growth[0],
+        owed=1.5,
+        aim=1.2,
+        noise=noise_of(floor),
+    )
+    return [*found, grown]
 
 
 async def fill(images: Documents, pictures: int) -> None:

@@ -23,6 +23,7 @@ import msgspec
 from tests.bench.crowd import NS_PER_S
 from tests.bench.ladder import Rung, Way, best, climb
 from tests.bench.product import apart, percentile, processor_s, product, run
+from tests.bench.result import Result, noise_of
 from tests.bench.sharing import PEERS, Parse, Shared, name, parse_server, shared_in_product, turn_of
 from tests.wire.node import NodeUnavailable, ready_node
 
@@ -33,6 +34,10 @@ PAUSE_S = 0.2
 ARRIVAL_S = 30.0
 TO_ALL = (5, 10, 20, 35, 50, 75, 100, 150, 200, 300)
 TO_ONE = (10, 20, 30, 40, 50, 75, 100, 200, 300, 400, 600, 800, 1_000)
+
+
+class LeftOut(Exception):
+    """Nothing was measured; the text says why."""
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -50,14 +55,13 @@ class Found(msgspec.Struct, frozen=True):
         return best(self.rungs)
 
 
-async def main(sockets: int = SOCKETS) -> None:
-    """Measure and print one table; or one sentence."""
+async def main(sockets: int = SOCKETS) -> list[Result]:
+    """Measure and print one table. Raises `LeftOut` where Parse Server cannot be installed."""
     try:
         node = await ready_node(PEERS)
     except NodeUnavailable as error:
         reason = str(error).splitlines()[0].rstrip(":.")
-        print(f"Parse Server is left out, because it cannot be installed here: {reason}.")
-        return
+        raise LeftOut(f"Parse Server is left out, because it cannot be installed here: {reason}.") from error
     apart()
     turns = itertools.count(1)
     async with (
@@ -72,6 +76,7 @@ async def main(sockets: int = SOCKETS) -> None:
         async with _ways(theirs, ours, sockets, "picture-%d", audience=1) as ways:
             to_one = await _measure(ways, TO_ONE, sockets, turns)
     _print(sockets, to_all, to_one)
+    return [*_results(f"all {sockets:,} watch one picture", to_all), *_results("each watches its own", to_one)]
 
 
 @asynccontextmanager
@@ -115,6 +120,43 @@ async def _one(way: Way, picture: int, turn: int) -> tuple[float, float]:
     if count > way.audience:
         raise RuntimeError(f"{way.name}: {count} messages for a write that concerns {way.audience}")
     return last - began, arrivals.payload / max(1, arrivals.count)
+
+
+def _results(title: str, found: list[Found]) -> list[Result]:
+    """How many times better than Parse Server: the time until the last has it, and what a write costs the server."""
+    theirs, *ours = found
+    rows = []
+    for way, each in zip(("a mutation", "a write to MongoDB"), ours, strict=True):
+        took, less = percentile(theirs.latencies, 50), percentile(each.latencies, 50)
+        rows.append(
+            Result(
+                promise=f"{title}, by {way}: until the last has it, p50",
+                floor=f"{took:.1f} ms: Parse Server",
+                figure=f"{less:.1f} ms",
+                seen=took / less,
+                more_is_better=True,
+                noise=noise_of(theirs.latencies),
+            )
+        )
+        rows.append(
+            Result(
+                promise=f"{title}, by {way}: processor of the server",
+                floor=f"{theirs.processor_s * 1e3:.1f} ms: Parse Server",
+                figure=f"{each.processor_s * 1e3:.1f} ms",
+                seen=theirs.processor_s / each.processor_s,
+                more_is_better=True,
+            )
+        )
+        rows.append(
+            Result(
+                promise=f"{title}, by {way}: writes a second sustained",
+                floor=f"{theirs.sustained.rate}: Parse Server",
+                figure=f"{each.sustained.rate}",
+                seen=each.sustained.rate / max(1, theirs.sustained.rate),
+                more_is_better=True,
+            )
+        )
+    return rows
 
 
 def _print(sockets: int, to_all: list[Found], to_one: list[Found]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from statistics import quantiles
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import httpx
@@ -24,6 +24,7 @@ from server.store.embedded import EmbeddedMongod
 from tests.support.world import free_port, fresh_database
 
 Message = dict[str, Any]
+T = TypeVar("T")
 
 EXECUTIONS = "anime_query_executions_total "
 
@@ -176,8 +177,8 @@ def percentile(seconds: list[float], part: int) -> float:
     return quantiles(seconds, n=100)[part - 1] * 1_000
 
 
-def run(work: Coroutine[Any, Any, None]) -> None:
+def run(work: Coroutine[Any, Any, T]) -> T:
     """Run on the loop that the product runs on: a floor on a slower one would flatter us."""
     print(f"\n[load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores]", flush=True)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(work)
+        return runner.run(work)

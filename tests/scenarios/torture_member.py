@@ -44,6 +44,12 @@ MAX_WAITING = 8
 REQUEST = re.compile(r"\[Request ID.*?\]")
 UNCERTAIN = ("CONFLICT", "[Request ID")
 GALLERY = {"paginationOpts": {"numItems": 20, "cursor": None}}
+SCREENS: dict[str, dict[str, Value]] = {
+    "users:getCurrentUserCredits": {},
+    "images:getGalleryImagesPaginated": GALLERY,
+    "images:getGalleryImagesCount": {},
+    "images:getFailedImages": {},
+}
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -76,15 +82,8 @@ class Member:
         self.session = UUID(int=self.chance.getrandbits(128))
         self.machine = ClientMachine(self.session)
         self.machine.authenticate(token)
-        self.credits, self.gallery, self.count, self.failed = (
-            self.machine.subscribe(path, args)[0]
-            for path, args in (
-                ("users:getCurrentUserCredits", {}),
-                ("images:getGalleryImagesPaginated", GALLERY),
-                ("images:getGalleryImagesCount", {}),
-                ("images:getFailedImages", {}),
-            )
-        )
+        self.screens = {path: self.machine.subscribe(path, args)[0] for path, args in SCREENS.items()}
+        self.credits, self.gallery, self.count, self.failed = self.screens.values()
         self._settled: dict[int, asyncio.Future[Raw | Trouble]] = {}
         self._out: asyncio.Queue[bytes] = asyncio.Queue()
         self.told: list[Told] = []
@@ -94,6 +93,7 @@ class Member:
         self.robbed: set[str] = set()
         self.featured: dict[str, bool | None] = {}
         self.complaints: list[str] = []
+        self.thinking_s = THINKING_S
         self.sockets = self.newest = 0
         self.uploading: Counter[str] = Counter()
 
@@ -145,7 +145,9 @@ class Member:
     def _heed(self, event: ClientEvent) -> None:
         match event:
             case MutationSettled(request_id, outcome):
-                self._settled.pop(request_id).set_result(outcome)
+                settled = self._settled.pop(request_id)
+                if not settled.done():  # who gave up has said so
+                    settled.set_result(outcome)
             case Advanced(version):
                 if version.ts < self.newest:
                     self.complaints.append(f"time went back from {self.newest} to {version.ts}")
@@ -180,7 +182,9 @@ class Member:
         actions = (self.upload, self.delete, self.retry, self.feature)
         async with http_client(timeout=CONNECT_S * 3) as http:
             while not enough.is_set():
-                await asyncio.sleep(self.chance.uniform(*THINKING_S))
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self.chance.uniform(*self.thinking_s)):
+                        await enough.wait()
                 balance = (self.shown(self.credits) or {"credits": 0})["credits"]
                 if balance <= FREE_CREDITS or self.chance.random() < ON_A_WHIM:
                     await self._buy(self.name)

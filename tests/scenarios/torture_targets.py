@@ -41,6 +41,11 @@ class Target(ABC):
         """How long it takes until somebody starts it again."""
         return RESTART_PAUSE_S
 
+    @property
+    @abstractmethod
+    def pid(self) -> int | None:
+        """Its process, while it lives."""
+
     @abstractmethod
     async def _live(self) -> None:
         """One life, from start to end."""
@@ -61,6 +66,10 @@ class Server(Target):
         self.lines: list[str] = []
         self.ends: list[str] = []
         self.refused = 0
+
+    @property
+    def pid(self) -> int | None:
+        return None if self._process is None else self._process.pid
 
     async def awake(self) -> None:
         """Wait until it is at work."""
@@ -110,6 +119,10 @@ class Mongod(Target):
     def uri(self) -> str:
         """Where it is, alive or not."""
         return f"mongodb://{HOST}:{self._port}/torture?replicaSet={REPLICA_SET}&w=majority"
+
+    @property
+    def pid(self) -> int | None:
+        return None if self._child is None or self._child.exited.done() else self._child.pid
 
     def kill(self) -> bool:
         if self._child is None or self._child.exited.done():
