@@ -48,7 +48,7 @@ class Step(msgspec.Struct, frozen=True):
 FLAGS_OF_IMAGES: Final = {"isGenerated": False, "isFeatured": False, "isDisabledByAdmin": False}
 
 STEPS: Final = (
-    Step(1, "pre", "a process's pulse says which version it is", shape="b5156d40a7bf4f66"),
+    Step(1, "pre", "pulses say of which version a process is; vitals and audits have tables", shape="cb19505800beb1ca"),
     Step(
         2,
         "post",
