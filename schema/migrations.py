@@ -48,12 +48,7 @@ class Step(msgspec.Struct, frozen=True):
 FLAGS_OF_IMAGES: Final = {"isGenerated": False, "isFeatured": False, "isDisabledByAdmin": False}
 
 STEPS: Final = (
-    Step(
-        1,
-        "pre",
-        "processes say which version they are and how they fare, and an audit leaves its verdict",
-        shape="cb19505800beb1ca",
-    ),
+    Step(1, "pre", "pulses say of which version a process is; vitals and audits have tables", shape="cb19505800beb1ca"),
     Step(
         2,
         "post",

@@ -11,7 +11,7 @@ from subscriptions.errors import LocalProtocolError
 
 CLOSE_NORMAL = 1000
 CLOSE_AWAY = 1001
-"""Published clients take this for an ordinary loss of the line: they report nothing, and come back within seconds."""
+"""Published clients take this for an ordinary loss of the line: they report no error, and come back within seconds."""
 CLOSE_BROKEN = 1011
 CLOSE_OVERLOADED = 1013
 

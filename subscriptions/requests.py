@@ -44,16 +44,18 @@ class Requests(Generic[C]):
         """Does a mutation run?"""
         return self._running is not None
 
-    @property
-    def owes(self) -> bool:
-        """Has something begun that is not answered yet?"""
-        return self.busy or bool(self._actions)
-
     def shut_down(self) -> None:
         """Begin no mutation any more: what has not begun is for the client to send again, elsewhere."""
         self.shut = True
         self._waiting.clear()
         self._numbers = set() if self._running is None else {self._running.request_id}
+
+    def over_at(self, ts: Timestamp) -> bool:
+        """Shut down, and is everything that has begun answered, and its effect part of what is shown at `ts`?
+
+        The Python client takes a mutation for done only then; what is not done it sends again, where nobody remembers it.
+        """
+        return self.shut and not self.busy and not self._actions and ts >= self.floor
 
     def mutate(self, asked: Mutation, caller: C, session_id: str | None, *, is_new: bool = False) -> list[Effect[C]]:
         """Take a mutation in, to run as the caller in force now; at once if no other runs."""

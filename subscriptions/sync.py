@@ -112,9 +112,8 @@ class SyncMachine(Generic[C]):
 
     def rejected(self, sentence: str) -> list[Effect[C]]:
         """The token is nobody's."""
-        if self._phase is Phase.FINISHED:
-            return []
-        return self._end(Cue.REJECTED, protocol.AuthError(sentence, self._identity.version, True))
+        last = protocol.AuthError(sentence, self._identity.version, True)
+        return [] if self.finished else self._end(Cue.REJECTED, last)
 
     def committing(self) -> None:
         """The running mutation is about to send its commit, or waits for the same one begun on another socket."""
@@ -126,14 +125,14 @@ class SyncMachine(Generic[C]):
         if self._phase is Phase.FINISHED:
             return []
         self._due = True
-        return [*self._requests.mutation_done(request_id, outcome), *(self.part() if self._requests.shut else ())]
+        return [*self._requests.mutation_done(request_id, outcome), *self._parted()]
 
     def action_done(self, request_id: int, outcome: Returned | Failed) -> list[Effect[C]]:
         """An action ended; its answer waits for nothing."""
         if self._phase is Phase.FINISHED:
             return []
         self._due = True
-        return [*self._requests.action_done(request_id, outcome), *(self.part() if self._requests.shut else ())]
+        return [*self._requests.action_done(request_id, outcome), *self._parted()]
 
     def invalidate(self, query_ids: Iterable[int]) -> None:
         """The answers to these may have changed; also while they are being evaluated."""
@@ -164,9 +163,8 @@ class SyncMachine(Generic[C]):
     def plan(self, position: Timestamp, now: Millis) -> list[Effect[C]]:
         """At most one `Refresh`, to `position`; or the end of the socket if the token has run out."""
         self._greeting.let_go(now)
-        if not self.dirty or self._flight is not None or self._requests.committing:
-            return []
-        if self._greeting.hold_until is not None or position < self.floor:
+        busy = self._flight is not None or self._requests.committing or self._greeting.hold_until is not None
+        if busy or not self.dirty or position < self.floor:
             return []
         if self._identity.lapsed(now):
             return self._expire() if self._phase is Phase.LISTENING else []  # a newer token is being looked at
@@ -190,14 +188,13 @@ class SyncMachine(Generic[C]):
         start, self._current, self._flight = self._current, refresh.version, None
         whole = transition(start, refresh.version, news, self._greeting.skew, now)
         frames = parts(whole, str(refresh.number)) if self._chunks else [whole]
-        return [Send(frame, transition=frame is frames[-1]) for frame in frames]
+        return [*(Send(frame, transition=frame is frames[-1]) for frame in frames), *self._parted()]
 
     def abandon(self, refresh: Refresh[C]) -> None:
         """The evaluation could not be done now; everything it took on is stale again."""
         if self._phase is not Phase.FINISHED:
             self._queries.give_back(self._landing(refresh).taken)
-            self._flight = None
-            self._due = True
+            self._flight, self._due = None, True
 
     def fail(self, error: Exception) -> list[Effect[C]]:
         """End the socket because of `error`: the client's fault, too much of something, or trouble of our own."""
@@ -210,9 +207,9 @@ class SyncMachine(Generic[C]):
         return self._close(CLOSE_BROKEN, "InternalServerError")
 
     def part(self) -> list[Effect[C]]:
-        """This process goes away: begin no mutation any more, and end the socket once everything that has begun is answered."""
+        """This process goes away: begin no mutation any more, and end the socket once what has begun is answered and shown."""
         self._requests.shut_down()
-        return [] if self.finished or self._requests.owes else self._close(CLOSE_AWAY, "")
+        return self._parted()
 
     def validate(self) -> None:
         """Raise unless the parts agree with each other. Called every turn in tests."""
@@ -288,6 +285,9 @@ class SyncMachine(Generic[C]):
     def _end(self, cue: Cue, last: protocol.AuthError | protocol.FatalError) -> list[Effect[C]]:
         self._step(cue)
         return [Send(protocol.encode(last)), Finish(CLOSE_NORMAL, "", drain=True)]  # never an error and a close at once
+
+    def _parted(self) -> list[Effect[C]]:
+        return self._close(CLOSE_AWAY, "") if not self.finished and self._requests.over_at(self._current.ts) else []
 
     def _close(self, code: int, reason: str) -> list[Effect[C]]:
         self._step(Cue.FAILED)

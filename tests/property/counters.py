@@ -75,6 +75,6 @@ class Connection:
         self.callers = [ANYONE]  # by version of the identity
         self.query_sets: dict[int, int] = {}  # query id: version of the query set that brought it
         self.sent_query_set = 0
-        self.answered: Timestamp = ZERO
+        self.answered = self.promised = ZERO
         self.first, self.late = True, False
         self.over = False

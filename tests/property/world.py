@@ -271,7 +271,9 @@ class World:
                     line.refresh = effect
                 case Finish(code):
                     owed = line.mutation is not None or line.actions
+                    unseen = line.machine.version.ts < line.promised
                     assert code != CLOSE_AWAY or not owed, "a socket leaves without an answer that it was owed"
+                    assert code != CLOSE_AWAY or not unseen, "a socket leaves before the effect of what was answered"
                     line.over = True
                     line.upstream.clear()
 
@@ -284,4 +286,6 @@ class World:
         line = self.line
         assert line.mutation is not None
         done, line.mutation, line.stage = line.mutation, None, "running"
+        if isinstance(outcome, Succeeded):
+            line.promised = max(line.promised, outcome.ts)
         self._do(line.machine.mutation_done(done.request_id, outcome))

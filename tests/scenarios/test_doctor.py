@@ -19,6 +19,7 @@ from server.doctor.issuer import check_issuer
 from server.doctor.mongodb import check_mongodb
 from server.doctor.polar import check_polar
 from server.doctor.verdict import Kind, Verdict
+from server.store.migrating import Migrations
 from tests.scenarios.test_explain import GUIDE, command
 from tests.support.polar import TOKEN, VENDOR, fails, polar_site, resets
 from tests.support.world import World, free_port
@@ -52,6 +53,10 @@ async def test_beside_a_running_product(world: World) -> None:
     assert found["MongoDB"].kind == "ok", found["MongoDB"]
     assert "every balance is the sum of its ledger" in found["MongoDB"].seen
     database = world.runtime.store.database
+    notes = Migrations(world.runtime.store.client, world.runtime.vault.database_name).notes
+    await notes.delete_one({"phase": "post"})
+    seen = await check_mongodb(world.settings)
+    assert (seen.kind, "step 2 (" in seen.seen, "--post" in seen.advice) == ("warning", True, True)
     indexes = await database["images"].index_information()
     await database["images"].drop_index(next(name for name in indexes if name != "_id_"))
     seen = await check_mongodb(world.settings)

@@ -13,6 +13,7 @@ SECONDS: Final = {
     "tests/browser": 15,  # each file of it
     "tests/scenarios/test_processes.py": 50,
     "tests/store/test_embedded.py": 40,
+    "tests/scenarios/test_releases.py": 40,
     "tests/scenarios/test_elections.py": 30,
     "tests/scenarios/test_torture.py": 24,
     "tests/scenarios/test_live_lines.py": 24,
@@ -36,6 +37,8 @@ SECONDS: Final = {
     "tests/store/test_queue.py": 10,
     "tests/scenarios/test_credits.py": 9,
     "tests/scenarios/test_leaving.py": 9,
+    "tests/scenarios/test_draining.py": 9,
+    "tests/store/test_migrations.py": 9,
     "tests/scenarios/test_reconcile.py": 9,
     "tests/property/test_sync_machine.py": 8,
     "tests/property/test_matcher.py": 8,

@@ -52,6 +52,10 @@ class Running:
         return self._started.pid
 
     @property
+    def is_over(self) -> bool:
+        return self._started.returncode is not None
+
+    @property
     def said(self) -> str:
         return "\n".join(self.lines)
 
@@ -91,13 +95,17 @@ class Running:
 @asynccontextmanager
 async def running(command: str, root: Path = ROOT, /, **variables: str) -> AsyncIterator[Running]:
     """Run the server, or a copy of it in another folder, with these variables and no others of ours."""
+    async with running_words((sys.executable, "-m", "server", command), root, **variables) as started:
+        yield started
+
+
+@asynccontextmanager
+async def running_words(words: Sequence[str], root: Path = ROOT, /, **variables: str) -> AsyncIterator[Running]:
+    """Run any command so."""
     env = {name: os.environ[name] for name in INHERITED if name in os.environ}
     started = Running(
         await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "server",
-            command,
+            *words,
             cwd=root,
             env={**env, **variables},
             stdout=asyncio.subprocess.PIPE,

@@ -109,3 +109,19 @@ def test_our_own_mistakes_are_noticed() -> None:
     requests.validate()
     requests.mutation_done(0, DONE)
     assert not requests.committing
+
+
+def test_once_shut_down_nothing_begins_and_what_has_begun_is_owed() -> None:
+    requests: Requests[str] = Requests()
+    requests.mutate(mutation(0), "ana", "s")
+    requests.mutate(mutation(1), "ana", "s")
+    requests.act(action(2), "ana", "s")
+    requests.shut_down()
+    assert requests.mutate(mutation(3), "ana", "s") == []
+    assert len(requests.mutation_done(0, DONE)) == 1, "the one behind it is for the client to send again"
+    assert not requests.over_at(DONE.ts)
+    requests.validate()
+    requests.action_done(2, Returned(Raw(b"null")))
+    assert not requests.over_at(Timestamp(DONE.ts - 1)), "its effect is not on the screen yet"
+    assert requests.over_at(DONE.ts)
+    requests.validate()
