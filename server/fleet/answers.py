@@ -25,7 +25,7 @@ from subscriptions.log import Log
 
 C = TypeVar("C")
 
-MAX_KNOWN = 1_024
+MAX_KNOWN, MAX_ARGUMENT_BYTES = 512, 4_096
 """Questions whose last answer is remembered: those asked the longest ago are forgotten, and not shared when asked again."""
 LEAST_WAIT_S, MOST_WAIT_S = 0.05, 1.0
 """For whoever is running it: twice what running took last time, within these."""
@@ -156,6 +156,8 @@ class SharedAnswers(Generic[C]):
 
     def _remember(self, question: Question, offer: Offer) -> None:
         """Under the name by which it will be asked again: with the decisions that were taken this time."""
+        if len(question.arguments) > MAX_ARGUMENT_BYTES:
+            return
         again = msgspec.structs.replace(question, journal=offer.journal)
         known = self._known.pop(again, None)
         if known is None or known.ts <= offer.ts:

@@ -1,7 +1,7 @@
 """The line to Redis: claims, offers, and what others tell. It is open while we hear ourselves, and nobody waits for it to open.
 
 Invariant: a command waits `PATIENCE_S` at most; the first that fails closes the line, and while it is closed nobody sends one but
-the line itself, which tries to open it again, once in a while and in nobody's way.
+the line itself, in nobody's way. One that was only late puts the line in doubt: it opens again once we hear ourselves in time.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar, cast
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -60,7 +61,7 @@ class Line:
                 url,
                 protocol=2,
                 max_connections=MAX_CONNECTIONS,
-                timeout=PATIENCE_S,
+                timeout=MEET_S,
                 socket_timeout=MEET_S,
                 socket_connect_timeout=MEET_S,
                 retry=Retry(NoBackoff(), 0),
@@ -70,8 +71,8 @@ class Line:
         self._greeting, self._hear, self._lost = greeting, hear, lost
         self._greeted = b""
         self._echo, self._doubt = asyncio.Event(), asyncio.Event()
-        self._has_said_alone = False
-        self.is_open = False
+        self._is_said_open: bool | None = None
+        self.is_open = self._is_broken = False
 
     def __repr__(self) -> str:
         return f"<Line {'open' if self.is_open else 'closed'}>"
@@ -112,7 +113,11 @@ class Line:
         try:
             async with asyncio.timeout(PATIENCE_S):
                 return await command
-        except TROUBLE as error:
+        except TimeoutError as error:
+            self.is_open = False
+            self._doubt.set()
+            raise Away from error
+        except (RedisError, OSError) as error:
             self._close(error)
             raise Away from error
 
@@ -121,8 +126,8 @@ class Line:
             raise Away
 
     async def _meet(self) -> None:
-        """Subscribe, and beat for as long as all is well."""
-        self._doubt.clear()
+        """Subscribe, and beat for as long as all is well. Raises `Away` when it is not."""
+        self._is_broken = False
         pubsub = self._redis.pubsub()
         try:
             async with asyncio.timeout(MEET_S):
@@ -130,8 +135,9 @@ class Line:
             hearing = asyncio.create_task(self._listen(pubsub), name="fleet")
             hearing.add_done_callback(lambda _: self._doubt.set())
             try:
-                while True:
+                while not (self._is_broken or hearing.done()):
                     await self._beat()
+                raise Away
             finally:
                 hearing.cancel()
                 await asyncio.gather(hearing, return_exceptions=True)
@@ -139,19 +145,23 @@ class Line:
             await pubsub.aclose()  # type: ignore[no-untyped-call]
 
     async def _beat(self) -> None:
-        """Say that we are here, hear ourselves say so, and wait for the next beat."""
+        """Say that we are here, hear ourselves say so, and wait for the next beat, or for a reason to doubt."""
         self._echo.clear()
+        self._doubt.clear()
         self._greeted = self._greeting()
+        began = asyncio.get_running_loop().time()
         async with asyncio.timeout(MEET_S):
             await self._redis.publish(self._channel, self._greeted)
             await self._echo.wait()
-        self._open()
-        try:
+        if not self.is_open and asyncio.get_running_loop().time() - began > PATIENCE_S:
+            self._say_alone("it is slow")
+            await asyncio.sleep(RETRY_S)
+            return
+        if not self._is_broken:
+            self._open()
+        with suppress(TimeoutError):
             async with asyncio.timeout(BEAT_S):
                 await self._doubt.wait()
-        except TimeoutError:
-            return
-        raise Away("the line was lost")
 
     async def _listen(self, pubsub: PubSub) -> None:
         while True:
@@ -162,21 +172,25 @@ class Line:
                 self._hear(told["data"])
 
     def _open(self) -> None:
-        if not self.is_open:
-            self.is_open, self._has_said_alone = True, False
+        self.is_open = True
+        if self._is_said_open is not True:
+            self._is_said_open = True
             log.info("Redis answers; answers are shared between processes", extra={"action": "fleet.shared"})
 
     def _close(self, error: Exception) -> None:
         """Close the line, and say so once."""
-        if self.is_open:
-            self.is_open = False
-            self._lost()
+        self._is_broken = True
         self._doubt.set()
-        if not self._has_said_alone:
-            self._has_said_alone = True
+        self._lost()
+        self._say_alone(type(error).__name__)
+
+    def _say_alone(self, why: str) -> None:
+        self.is_open = False
+        if self._is_said_open is not False:
+            self._is_said_open = False
             log.warning(
-                "Redis does not answer (%s); each process answers for itself until it does",
-                type(error).__name__,
+                "Redis does not answer in time (%s); each process answers for itself until it does",
+                why,
                 extra={"action": "fleet.alone"},
             )
 

@@ -20,7 +20,7 @@ from subscriptions.log import Log
 
 MAX_VALUE_BYTES = 256 << 10
 """Larger answers are computed by each process: Redis is for many small things."""
-MAX_RANGES = 1_024
+MAX_RANGES = 256
 MAX_MEETINGS = 16
 """Commits that met an answer since it was computed; beyond so many nobody looks further."""
 MIN_DOCUMENTS, MIN_TOOK_MS = 8, 1.0

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec import Raw
 from redis.asyncio import Redis
@@ -20,7 +21,8 @@ from server.background import Background
 from server.fleet import Fleet, answers, line
 from server.fleet.line import KEYS
 from server.fleet.offers import MAX_VALUE_BYTES
-from server.fleet.presence import Company
+from server.fleet.presence import Beat, Company
+from server.fleet.seal import Seal
 from subscriptions.alarms import Alarms
 from subscriptions.answers import Question
 from subscriptions.effects import Failure, Result, Value
@@ -313,6 +315,10 @@ async def test_who_never_tells_is_waited_for_once_in_a_while(redis: RedisServer)
 
 async def test_a_frozen_redis_is_waited_for_once(redis: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "anime.fleet")
+
+    def told() -> list[str]:
+        return [record.__dict__["action"] for record in caplog.records]
+
     ana = House("ana", redis)
     async with at_home(ana):
         redis.freeze()
@@ -320,13 +326,13 @@ async def test_a_frozen_redis_is_waited_for_once(redis: RedisServer, caplog: pyt
             ana.hears_of(ts)
             assert await ana.ask() == str(ts)
             assert ana.fleet.is_alone
+        await ana.until(lambda: "fleet.alone" in told())
         redis.thaw()
         await ana.until(lambda: not ana.fleet.is_alone)
         ana.hears_of(20)
         assert await ana.ask() == "20"
         assert ana.counted("anime_answers_offered_total") == 1
-    told = [record.__dict__["action"] for record in caplog.records]
-    assert told == ["fleet.shared", "fleet.alone", "fleet.shared"]
+    assert told() == ["fleet.shared", "fleet.alone", "fleet.shared"]
 
 
 async def test_a_redis_that_is_full_is_as_good_as_none(redis: RedisServer) -> None:
@@ -340,9 +346,15 @@ async def test_a_redis_that_is_full_is_as_good_as_none(redis: RedisServer) -> No
 
 async def test_who_is_there_is_known_while_redis_is(redis: RedisServer) -> None:
     ana, benedict, stranger = House("ana", redis), House("benedict", redis), House("eve", redis, key=KEY[::-1])
-    async with at_home(ana, benedict, stranger):
-        await ana.until(lambda: ana.fleet.company() == Company(processes=2, sockets=11))
-        assert (ana.counted("anime_fleet_processes"), ana.counted("anime_fleet_sockets")) == (2, 11)
-        await redis.kill()
-        await ana.until(lambda: ana.fleet.is_alone)
-        assert ana.fleet.company() == Company(processes=1, sockets=3)
+    ours = Seal(KEY, b"any version")
+    made_up = ours.place("beats") + bytes(16) + msgspec.msgpack.encode(Beat("mallory", 1_000, 1))
+    async with at_home(ana, stranger), Redis.from_url(redis.url) as mallory:
+        heard = await mallory.publish(KEYS + ours.place("channel").hex().encode(), made_up)
+        assert heard == 1
+        async with at_home(benedict):
+            await ana.until(lambda: ana.fleet.company().processes > 1)
+            assert ana.fleet.company() == Company(processes=2, sockets=11)
+            assert (ana.counted("anime_fleet_processes"), ana.counted("anime_fleet_sockets")) == (2, 11)
+            await redis.kill()
+            await ana.until(lambda: ana.fleet.is_alone)
+            assert ana.fleet.company() == Company(processes=1, sockets=3)

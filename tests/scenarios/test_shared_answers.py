@@ -13,9 +13,11 @@ from pymongo import AsyncMongoClient
 
 from schema.images import Image
 from server.config import read_settings
+from server.explain import remembered_text
 from server.fleet import answers, line
 from server.processes import listening, serving
 from server.runtime import open_runtime
+from server.web.explain import Remembered
 from subscriptions.answers import Question
 from subscriptions.effects import Value
 from tests.scenarios.stock import change, paged, put, result_of
@@ -139,6 +141,9 @@ async def test_a_change_is_run_once_for_all_processes(street: Street) -> None:
     assert await street.cost(CHANGES) == CHANGES
     assert street.counted("anime_answers_adopted_total") == 2 * CHANGES
     assert street.counted("anime_fleet_alone") == 0
+    newest = [world.runtime.hub.history.told(WALL)[0] for world in street.worlds]
+    told = [remembered_text(Remembered("one of them", (run,), 1, 1)) for run in newest]
+    assert sum("to adopt what another process ran" in text for text in told) == 2
 
 
 async def test_redis_freezes_goes_is_flushed_and_comes_back(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
