@@ -11,6 +11,7 @@ from tests.bench import (
     claim,
     commit_to_push,
     fan_out,
+    feed_cost,
     matcher,
     memory,
     mutations,
@@ -25,7 +26,7 @@ from tests.bench.product import run
 def main(sockets: int = fan_out.SOCKETS) -> None:
     """Run them one after the other; each prints its own table."""
     matcher.main()
-    for bench in (commit_to_push, mutations, claim, pictures):
+    for bench in (commit_to_push, mutations, claim, pictures, feed_cost):
         run(bench.main())
     for crowded in (fan_out, owners):
         run(crowded.main(sockets))
