@@ -13,7 +13,7 @@ SECONDS: Final = {
     "tests/browser": 15,  # each file of it
     "tests/scenarios/test_processes.py": 50,
     "tests/store/test_embedded.py": 40,
-    "tests/scenarios/test_elections.py": 30,
+    "tests/scenarios/test_elections.py": 40,
     "tests/scenarios/test_torture.py": 24,
     "tests/scenarios/test_live_lines.py": 24,
     "tests/scenarios/test_crash_points.py": 22,
