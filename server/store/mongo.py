@@ -36,6 +36,8 @@ READ_DEADLINE_S = 5.0
 TRANSACTION_DEADLINE_S = 12.0
 """How long conflicts are retried. A process that was killed leaves its open transaction to the server, which ends it after
 `transactionLifetimeLimitSeconds`; our own server's limit is below this."""
+LAST_ATTEMPT_S = 2.0
+"""What an attempt has at least. The last one ends before a mutation's 15 s do, or an open question would be told as a failure."""
 FIRST_BACKOFF_S = 0.005
 LAST_BACKOFF_S = 0.5
 COMMIT_RETRY_S = 0.1
@@ -171,23 +173,24 @@ class MongoStore:
         `work` runs again after a write conflict, so it has no effect but through its transaction. `committing` is called
         just before each commit is sent. Raises `WriteConflict` after too many, `StoreUnavailable`, and what `work` raises.
         """
-        deadline = asyncio.get_running_loop().time() + TRANSACTION_DEADLINE_S
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + TRANSACTION_DEADLINE_S
         attempt = 0
         while True:
             try:
-                return await self._attempt(work, committing)
+                return await self._attempt(work, committing, max(LAST_ATTEMPT_S, deadline - loop.time()))
             except (WriteConflict, StoreUnavailable) as error:
                 attempt += 1
-                late = asyncio.get_running_loop().time() >= deadline
+                late = loop.time() >= deadline
                 unknown = isinstance(error, StoreUnavailable) and not _is_transient(error.__cause__)
                 if late or unknown:
                     raise
                 await asyncio.sleep(random.uniform(0.5, 1.5) * min(LAST_BACKOFF_S, FIRST_BACKOFF_S * 2**attempt))
 
     async def _attempt(
-        self, work: Callable[[MongoTransaction], Awaitable[T]], committing: Callable[[], None]
+        self, work: Callable[[MongoTransaction], Awaitable[T]], committing: Callable[[], None], limit_s: float
     ) -> tuple[T, Timestamp]:
-        with translated(), pymongo.timeout(TRANSACTION_DEADLINE_S):
+        with translated(), pymongo.timeout(limit_s):
             async with self.client.start_session() as session:
                 async with await session.start_transaction(
                     read_concern=ReadConcern("snapshot"),

@@ -42,7 +42,7 @@ def user_named(name: str) -> User:
 
 
 async def test_members_at_work_lose_nothing_while_the_database_elects(rs: ReplicaSet, tmp_path: Path) -> None:
-    report = await elections(rs, SEED, 1, tmp_path)
+    report = await elections(rs, SEED, tmp_path)
     assert not report.problems, str(report)
     assert report.counts["generations"], str(report)
 

@@ -8,9 +8,11 @@ import random
 import secrets
 import warnings
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any
 
+import pymongo
 import pytest
 from pymongo import AsyncMongoClient
 from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError, WriteConcernError, WriteError, WTimeoutError
@@ -526,6 +528,28 @@ async def test_a_server_that_is_away_is_unavailable_to_writers(
     with pytest.raises(StoreUnavailable):
         async with asyncio.timeout(DEADLINE_S):
             await nowhere.transact(lambda db: db.insert(user_named("lost")), lambda: pytest.fail("never reached"))
+
+
+async def test_a_later_attempt_has_only_the_time_that_is_left(
+    nowhere: MongoStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mutation has 15 s, and then it is a failure instead of an open question: its attempts must have ended before."""
+    monkeypatch.setattr(mongo, "TRANSACTION_DEADLINE_S", 1.0)
+    monkeypatch.setattr(mongo, "LAST_ATTEMPT_S", 0.1)
+    monkeypatch.setattr(mongo, "READ_DEADLINE_S", 0.2)
+    limits: list[float] = []
+    limited = pymongo.timeout
+
+    def noted(seconds: float) -> AbstractContextManager[None]:
+        limits.append(seconds)
+        return limited(seconds)
+
+    monkeypatch.setattr(pymongo, "timeout", noted)
+    with pytest.raises(StoreUnavailable):
+        await nowhere.transact(lambda db: db.get(User, "nobody"))
+    of_attempts = [each for each in limits if each != mongo.READ_DEADLINE_S]
+    assert len(of_attempts) > 1
+    assert of_attempts == sorted(set(of_attempts), reverse=True), "each has less than the one before"
 
 
 # --- how documents are stored ----------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ SECONDS: Final = {
     "tests/scenarios/test_processes.py": 50,
     "tests/store/test_embedded.py": 40,
     "tests/scenarios/test_releases.py": 40,
-    "tests/scenarios/test_elections.py": 30,
+    "tests/scenarios/test_elections.py": 40,
     "tests/scenarios/test_torture.py": 24,
     "tests/scenarios/test_live_lines.py": 24,
     "tests/scenarios/test_crash_points.py": 22,
