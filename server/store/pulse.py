@@ -65,7 +65,8 @@ class Pulse:
         self._wanted.set()
 
     async def run(self) -> None:
-        """Beat for ever. A database that is away is tried again at the next beat."""
+        """Beat for ever, at once to begin with: a migration looks who is there. A database that is away is tried again later."""
+        self.nudge()
         while True:
             try:
                 async with asyncio.timeout(QUIET_S):
