@@ -1,4 +1,4 @@
-"""Redis, where limits are counted for all processes."""
+"""Redis, where limits are counted and answers shared for all processes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TIMEOUT_S = 3.0
 async def check_redis(settings: Settings) -> Verdict:
     """Does it answer, and how soon?"""
     if settings.redis_url is None:
-        return Verdict("skipped", "REDIS_URL is not set: each process counts its limits for itself.")
+        return Verdict("skipped", "REDIS_URL is not set: each process counts and answers for itself.")
     redis = Redis.from_url(settings.redis_url, socket_connect_timeout=TIMEOUT_S, socket_timeout=TIMEOUT_S)
     try:
         version = (await redis.info("server"))["redis_version"]

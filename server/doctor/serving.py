@@ -31,5 +31,7 @@ async def check_server(settings: Settings) -> Verdict:
             return Verdict(
                 "failed", f"the server at {url} is not ready: balances are wrong.", "Run python -m server audit."
             )
+        if '"draining"' in ready.text:
+            return Verdict("failed", f"the server at {url} is about to stop.", "Ask again when another has taken over.")
         return Verdict("failed", f"the server at {url} is not ready: changes do not arrive.", "Look at its log.")
     return Verdict("ok", f"the server at {url} is ready.")

@@ -41,6 +41,7 @@ class Fleet(Generic[C]):
         self.evaluate: Evaluate[C] = evaluate
         self._answers: SharedAnswers[C] | None = None
         self._line: Line | None = None
+        self._takes_part = False
         if redis_url is None:
             return
         self._seal = seal = Seal(key, version_of(*answers_follow))
@@ -62,7 +63,9 @@ class Fleet(Generic[C]):
         return self._presence.company()
 
     def metrics(self) -> Mapping[str, float]:
-        """What was shared, and who is there."""
+        """What was shared, and who is there; nothing of a process that serves nobody, as a worker."""
+        if not self._takes_part:
+            return {}
         company, answers = self.company(), self._answers
         return {
             "anime_answers_adopted_total": 0 if answers is None else answers.adopted,
@@ -75,6 +78,7 @@ class Fleet(Generic[C]):
 
     async def run(self) -> None:
         """Take part, for ever, if there is a Redis."""
+        self._takes_part = True
         if self._line is not None:
             await self._line.run()
 

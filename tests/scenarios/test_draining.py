@@ -20,8 +20,8 @@ from tests.support.http import http_client
 from tests.support.raw import RawSocket, raw_socket
 from tests.support.world import World, open_world
 
-SOCKETS = 8
-DRAIN_S = 2
+SOCKETS = 4
+DRAIN_S = 3
 ENSURE = "users:ensureUser"
 
 
