@@ -304,7 +304,7 @@ async def test_the_size_of_a_result(mongod_uri: str) -> None:
 
 async def test_the_size_of_a_page(town: World) -> None:
     async with world_client(town) as visitor:
-        assert (await visitor.query_once(WALL, **paged(MAX_PAGE_ITEMS)))["isDone"] in (True, False)
+        assert (await visitor.query_once(WALL, **paged(MAX_PAGE_ITEMS)))["isDone"] is True
         for size in (MAX_PAGE_ITEMS + 1, 0):
             assert (await refusal_of(visitor.query_once(WALL, **paged(size)))).code == "VALIDATION"
 
