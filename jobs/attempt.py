@@ -144,4 +144,4 @@ class Attempt:
 
 def fields(action: str, job: Job) -> dict[str, object]:
     """What every line about a job carries besides its sentence."""
-    return {"action": action, "job": job.id, "kind": job.kind, "attempt": job.attempt, "subject": job.subject}
+    return {"action": action, "job": job.id, "kind": job.kind, "attempt": job.attempt}

@@ -35,8 +35,8 @@ class LedgerEntry(Document, frozen=True, kw_only=True):
 class LedgerAudit(Document, frozen=True, kw_only=True):
     """What the last audit of the ledger found. One row.
 
-    `differences` is a fingerprint of who differs by how much, empty where nobody does; `acknowledged` is the one that an operator
-    has looked at, so that the same differences alarm nobody again, and any other do.
+    `differences` has a word for each, which says who differs by how much; `acknowledged` are those that an operator has looked at:
+    they alarm nobody again, also when one of them is put right, and any other does.
     """
 
     id: Id[LedgerAudit] = NEW
@@ -48,7 +48,7 @@ class LedgerAudit(Document, frozen=True, kw_only=True):
     @property
     def has_failed(self) -> bool:
         """Are there differences that nobody has looked at?"""
-        return self.differences not in ("", self.acknowledged)
+        return not set(self.differences.split()) <= set((self.acknowledged or "").split())
 
 
 LEDGER_AUDIT_ID: Id[LedgerAudit] = Id("ledger")

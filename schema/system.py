@@ -65,7 +65,7 @@ class Pulse(Document, frozen=True, kw_only=True):
 
 @table("vitals", expires_by="expires_at")
 class Vitals(Document, frozen=True, kw_only=True):
-    """How a process was when it last said so. It comes back through the change feed like a pulse, and takes its place."""
+    """How a process was when it last said so. Written beside its pulse, so that who shows processes is not told of each beat."""
 
     id: Id[Vitals] = NEW
     role: Role

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from mmap import PAGESIZE
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,7 +26,6 @@ SLICE = 500
 ANSWER_BYTES, RANGE_BYTES, TOUCH_BYTES, SOCKET_BYTES, EVENT_BYTES = 2_000, 400, 1_200, 36 << 10, 2_048
 """An answer with its read set, each of its ranges; a key in the log; a socket with all that belongs to it; a change held back."""
 STATM = Path("/proc/self/statm")
-PAGE_BYTES = 4_096
 
 
 class Count(msgspec.Struct, frozen=True):
@@ -63,7 +63,7 @@ def memory(count: Count, hub: Hub[Caller], sockets: int, held_events: int) -> Ma
 def resident_bytes() -> int | None:
     """The memory of this process; None where the system does not say."""
     try:
-        return int(STATM.read_text().split()[1]) * PAGE_BYTES
+        return int(STATM.read_text().split()[1]) * PAGESIZE
     except (OSError, ValueError, IndexError):
         return None
 

@@ -62,6 +62,8 @@ class QueueWatch:
                 await self.look()
             except SchemaError as error:
                 log.debug("the queue cannot be seen: %s", error, extra={"action": "jobs.unseen"})
+            except Exception:  # a row that we do not understand is no reason to end everything else
+                log.exception("the queue is not understood", extra={"action": "jobs.unseen"})
             await asyncio.sleep(EVERY_S)
 
     async def look(self) -> QueueState:

@@ -21,6 +21,7 @@ from server.feed import HubFeed
 PROVIDERS: Final[tuple[Provider, ...]] = get_args(Provider)
 PAUSE_S = 0.5
 """Between two looks: webhooks come in bursts."""
+LONG_PAUSE_S = 30.0
 
 log = logging.getLogger("anime.standing")
 
@@ -49,6 +50,9 @@ class Standing:
                 await change.wait()
             except SchemaError as error:
                 log.debug("the standing cannot be read: %s", error, extra={"action": "standing.unseen"})
+            except Exception:  # a row that we do not understand is no reason to serve nobody
+                log.exception("the standing is not understood", extra={"action": "standing.broken"})
+                await asyncio.sleep(LONG_PAUSE_S)
             await asyncio.sleep(PAUSE_S)
 
     def metrics(self) -> Mapping[str, float]:

@@ -29,7 +29,7 @@ from schema.system import Pulse, Vitals
 from schema.values import Millis, Timestamp
 
 MAX_REMEMBERED = 4_096
-"""Commits and deliveries, by commit time."""
+"""Commits and deliveries, by commit time; commands under way."""
 MAX_LOOKED_AT = 64
 """Of the latest commits, for the newest that a query sees: they are remembered nearly in order."""
 EXPORT_DEADLINE_S = 5.0
@@ -144,6 +144,8 @@ class Commands(CommandListener):
             on = event.command.get(event.command_name)
             span = self._tracing.command(event.command_name, on if isinstance(on, str) else None)
             self._running[event.request_id] = span
+            while len(self._running) > MAX_REMEMBERED:  # of one that was cancelled the driver says no more
+                self._running.pop(next(iter(self._running))).end()
 
     def succeeded(self, event: CommandSucceededEvent) -> None:
         """It was answered."""

@@ -16,7 +16,6 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from server.fleet.presence import BEAT_S
 
@@ -32,7 +31,6 @@ CLAIM_LASTS_MS = 2_000
 """Of a process that claimed and died. Those who wait for it wait less long than that."""
 OFFER_LASTS_MS = 10_000
 """For those whose feed is behind."""
-TROUBLE = (RedisError, OSError, TimeoutError)
 
 log = logging.getLogger("anime.fleet")
 
@@ -83,7 +81,7 @@ class Line:
             while True:
                 try:
                     await self._meet()
-                except (*TROUBLE, Away) as error:
+                except Exception as error:  # whatever the client raises: it is no reason to stop trying
                     self._close(error)
                 await asyncio.sleep(RETRY_S)
         finally:
@@ -117,7 +115,7 @@ class Line:
             self.is_open = False
             self._doubt.set()
             raise Away from error
-        except (RedisError, OSError) as error:
+        except Exception as error:  # whatever the client raises: nobody's answer may fail by it
             self._close(error)
             raise Away from error
 

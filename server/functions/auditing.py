@@ -61,7 +61,7 @@ class Auditor:
 
 async def _write_down(db: Writer, found: Sequence[Imbalance], acknowledge: bool) -> None:
     last = await db.get(LedgerAudit, LEDGER_AUDIT_ID)
-    differences = _fingerprint(found)
+    differences = _words(found)
     acknowledged = differences or None if acknowledge else None if last is None else last.acknowledged
     verdict = LedgerAudit(
         id=LEDGER_AUDIT_ID, audited_at=db.now, imbalanced=len(found), differences=differences, acknowledged=acknowledged
@@ -69,12 +69,10 @@ async def _write_down(db: Writer, found: Sequence[Imbalance], acknowledge: bool)
     await db.put(verdict)
 
 
-def _fingerprint(found: Sequence[Imbalance]) -> str:
-    """Names these differences and no others. What people do meanwhile moves both sides, so it changes nothing."""
-    if not found:
-        return ""
-    lines = sorted(f"{each.user_id} {each.credits - each.ledger}" for each in found)
-    return hashlib.blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
+def _words(found: Sequence[Imbalance]) -> str:
+    """A word for each difference that names it and no other. What people do meanwhile moves both sides, so it changes nothing."""
+    named = (f"{each.user_id} {each.credits - each.ledger}".encode() for each in found)
+    return " ".join(sorted(hashlib.blake2b(each, digest_size=16).hexdigest() for each in named))
 
 
 async def _prune(db: Writer, state: str, before: Millis) -> bool:

@@ -143,7 +143,7 @@ class Reconciler:
             except NOT_NOW:
                 raise
             except Exception:
-                log.exception("an order cannot be applied", extra={"action": "reconcile.broken", "order": order.id})
+                log.exception("the order %s cannot be applied", order.id, extra={"action": "reconcile.broken"})
                 return False
             return True
         return False

@@ -19,7 +19,7 @@ from pymongo.errors import PyMongoError
 
 from schema.errors import NotUnique
 from server.ids import request_id
-from server.store.failures import translated
+from server.store.failures import heed_cancellation, translated
 
 RawDocument = dict[str, Any]
 
@@ -50,7 +50,8 @@ async def alone(notes: AsyncCollection[RawDocument], holder: str, *, wait_s: flo
     token = request_id()
     while not await _take(notes, holder, token):
         if asyncio.get_running_loop().time() >= deadline:
-            found = await notes.find_one({"_id": LEASE})
+            with translated(), pymongo.timeout(DEADLINE_S):
+                found = await notes.find_one({"_id": LEASE})
             raise Occupied("Another process" if found is None else found["holder"])
         await asyncio.sleep(RETRY_S)
     renewing = asyncio.create_task(_renew(notes, token), name="lease")
@@ -85,3 +86,4 @@ async def _renew(notes: AsyncCollection[RawDocument], token: str) -> None:
                 await notes.update_one({"_id": LEASE, "token": token}, [{"$set": {"until": UNTIL}}])
         except PyMongoError as error:  # there is time for another attempt
             log.warning("lease not renewed: %s", type(error).__name__, extra={"action": "migrate.lease"})
+        heed_cancellation()

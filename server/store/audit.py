@@ -47,6 +47,7 @@ async def imbalances(store: MongoStore, ts: Timestamp) -> list[Imbalance]:
         },
         {"$project": {"userId": 1, "credits": 1, "ledger": {"$ifNull": [{"$first": "$ledger.sum"}, 0]}}},
         {"$match": {"$expr": {"$ne": ["$credits", "$ledger"]}}},
+        {"$sort": {"userId": 1}},  # the same ones each time, or those that were acknowledged would give way to others
         {"$limit": MAX_REPORTED},
     ]
     command = {

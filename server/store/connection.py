@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pymongo
 from pymongo import AsyncMongoClient
 from pymongo.errors import ConfigurationError as DriverConfigurationError
 from pymongo.errors import InvalidURI, PyMongoError
@@ -16,6 +17,7 @@ from server.trust import refused_certificate
 
 CONNECT_TIMEOUT_MS = 5_000
 SELECTION_TIMEOUT_MS = 8_000
+CHECK_DEADLINE_S = 15.0
 MAX_POOL = 64
 OLDEST_VERSION = (6, 0)
 
@@ -46,8 +48,9 @@ async def connect(
 
 async def _check(client: AsyncMongoClient[dict[str, Any]]) -> None:
     try:
-        hello = await client.admin.command("hello")
-        version = (await client.server_info())["versionArray"]
+        with pymongo.timeout(CHECK_DEADLINE_S):
+            hello = await client.admin.command("hello")
+            version = (await client.server_info())["versionArray"]
     except PyMongoError as error:
         if why := refused_certificate(error):
             raise ConfigurationError(

@@ -29,6 +29,7 @@ def translated() -> Iterator[None]:
     try:
         yield
     except PyMongoError as error:
+        heed_cancellation()
         ours = meaning(error)
         if ours is None:
             raise

@@ -22,6 +22,7 @@ RawDocument = dict[str, Any]
 MIGRATIONS: Final = "migrations"
 BATCH: Final = 1_000
 DEADLINE_S: Final = 30.0
+REFUSED_BY_RULE: Final = 121
 
 
 class MendingRefused(Exception):
@@ -102,6 +103,8 @@ async def _mend(database: AsyncDatabase[RawDocument], mending: Mending, after: A
         with translated(), pymongo.timeout(DEADLINE_S):
             result = await database[mending.table].update_many({"_id": reach, "$or": [*absent, *surplus]}, change)
     except WriteError as error:
+        if error.code != REFUSED_BY_RULE:
+            raise
         failing = (error.details or {}).get("errInfo", {}).get("failingDocumentId", "?")
         raise MendingRefused(mending.table, failing) from error
     return result.modified_count

@@ -77,10 +77,10 @@ class Pulse:
             try:
                 with pymongo.timeout(DEADLINE_S):
                     await self._beat()
-                heed_cancellation()
             except PyMongoError as error:
                 log.warning("pulse missed: %s", type(error).__name__, extra={"action": "feed.pulse"})
                 await asyncio.sleep(0.2)
+            heed_cancellation()
 
     async def stop(self) -> None:
         """Say that we are gone, so that nobody waits for it to be noticed."""

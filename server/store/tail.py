@@ -92,6 +92,7 @@ class Tail:
                 pause = FIRST_PAUSE_S if self.is_open else min(LAST_PAUSE_S, 2 * pause)
                 self._reopened += self.is_open
                 log.warning("feed interrupted: %s", type(error).__name__, extra={"action": "feed.interrupted"})
+                heed_cancellation()
             finally:
                 self.is_open = False
             await asyncio.sleep(random.uniform(0.5, 1.0) * pause)

@@ -181,6 +181,8 @@ class SyncEndpoint:
         )
         self._workers[worker] = None
         try:
+            if self.is_draining:  # let in a moment before: it is not among those who are seen off
+                worker.part()
             await worker.run()
         finally:
             del self._workers[worker]
