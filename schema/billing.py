@@ -35,8 +35,8 @@ class LedgerEntry(Document, frozen=True, kw_only=True):
 class LedgerAudit(Document, frozen=True, kw_only=True):
     """What the last audit of the ledger found. One row.
 
-    `differences` has a word for each, which says who differs by how much; `acknowledged` are those that an operator has looked at:
-    they alarm nobody again, also when one of them is put right, and any other does.
+    `differences` has a word for each, which says who differs by how much; `acknowledged` are those that an operator has looked
+    at: they alarm nobody again, also when one of them is put right, and any other does.
     """
 
     id: Id[LedgerAudit] = NEW
