@@ -31,6 +31,7 @@ from server.store.embedded_errors import EmbeddedMongodError
 from server.store.gridfs import BlobVault
 from server.store.migrating import Migrations
 from server.store.mongo import MongoStore
+from server.store.watch import DriverStuck
 from server.transfer.command import export_to, import_from
 from server.transfer.errors import TransferRefused
 from server.web.explain import NotTold, ask
@@ -265,7 +266,7 @@ def main() -> int:
         settings = read_settings(os.environ, default_environment=environment)
         set_up_logs(settings.log_format, settings.log_level)
         ended = run(command(settings, arguments))
-    except* (ConfigurationError, EmbeddedMongodError, TransferRefused) as group:
+    except* (ConfigurationError, DriverStuck, EmbeddedMongodError, TransferRefused) as group:
         for error in _leaves(group):
             print(f"error: {error}", file=sys.stderr)
     return ended

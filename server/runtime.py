@@ -44,12 +44,13 @@ from server.readings import Readings
 from server.registry import Registry
 from server.standing import Standing
 from server.store.connection import connect
-from server.store.embedded import EmbeddedMongod
+from server.store.embedded import EmbeddedMongod, running_uri
 from server.store.gridfs import BlobVault
 from server.store.migrating import Migrations
 from server.store.mongo import MongoStore
 from server.store.pulse import Pulse
 from server.store.tail import Tail
+from server.store.watch import watch_over
 from server.trace_endpoint import open_tracing
 from server.transfer.marker import Marker
 from server.web.app import application
@@ -272,7 +273,8 @@ async def open_runtime(settings: Settings, registry: Registry | None = None) -> 
             await runtime.make_admin(subject)
         async with asyncio.TaskGroup() as group:
             following = (runtime.tail.run(), runtime.pulse.run(), runtime.queue.run(), runtime.standing.run())
-            tasks = [group.create_task(each) for each in following]
+            watching = watch_over(client, settings.mongodb_uri or running_uri(settings.data_dir) or "")
+            tasks = [group.create_task(each) for each in (*following, watching)]
             try:
                 yield runtime
             finally:

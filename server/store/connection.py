@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pymongo
@@ -18,6 +19,7 @@ from server.trust import refused_certificate
 CONNECT_TIMEOUT_MS = 5_000
 SELECTION_TIMEOUT_MS = 8_000
 CHECK_DEADLINE_S = 15.0
+CLOSE_DEADLINE_S = 5.0
 MAX_POOL = 64
 OLDEST_VERSION = (6, 0)
 
@@ -41,9 +43,13 @@ async def connect(
         raise ConfigurationError(
             "MONGODB_URI is not a MongoDB address; it begins with mongodb:// or mongodb+srv://."
         ) from None
-    async with client:
+    try:
         await _check(client)
         yield client
+    finally:
+        with suppress(TimeoutError):  # a driver that is stuck cannot even be closed
+            async with asyncio.timeout(CLOSE_DEADLINE_S):
+                await client.close()
 
 
 async def _check(client: AsyncMongoClient[dict[str, Any]]) -> None:
