@@ -155,7 +155,9 @@ class Executor:
                 if self.trace is not None:
                     self.trace.committed(ts)
         except Exception as error:
-            if isinstance(error, StoreUnavailable) or (isinstance(error, TimeoutError) and commits.called):
+            # One that was sent before may have been done before, and its receipt not been reached in time.
+            may_be_done = commits.called or (key is not None and not mutation.is_new)
+            if isinstance(error, StoreUnavailable) or (isinstance(error, TimeoutError) and may_be_done):
                 log.warning("%s: %s", mutation.path, type(error).__name__, extra={"action": "function.undecided"})
                 return Undecided()
             public = self._public(error, mutation.path)
