@@ -56,7 +56,7 @@ class Readings:
     def troubles(self) -> list[Trouble]:
         """Why nobody should be sent here."""
         is_late = not self._tail.is_open or self.feed_age() > MAX_FEED_AGE
-        found: list[tuple[Trouble, bool]] = [("feed", is_late), ("ledger", self._standing.ledger_has_failed)]
+        found: list[tuple[Trouble, bool]] = [("feed", is_late), ("ledger", self._standing.ledger_is_doubtful)]
         return [trouble for trouble, is_so in found if is_so]
 
     async def metrics(self) -> Mapping[str, float | Histogram]:

@@ -271,6 +271,7 @@ async def open_runtime(settings: Settings, registry: Registry | None = None) -> 
         )
         for subject in settings.admin_user_ids:
             await runtime.make_admin(subject)
+        await runtime.standing.begin()
         async with asyncio.TaskGroup() as group:
             following = (runtime.tail.run(), runtime.pulse.run(), runtime.queue.run(), runtime.standing.run())
             watching = watch_over(client, settings.mongodb_uri or running_uri(settings.data_dir) or "")
