@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import logging
 import os
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 import httpx
 import msgspec
 
+from schema.errors import StoreUnavailable
 from server import roles
 from server.auth.identity import Identity
 from server.config import ConfigurationError, Environment, Settings, read_settings
@@ -20,17 +20,19 @@ from server.dev.page_build import PageNotBuilt, build_page
 from server.doctor.checks import examine
 from server.doctor.verdict import Verdict, exit_status, line_of
 from server.explain import Evaluation, arguments_for, evaluation_text, find_query, remembered_text
+from server.fast_loop import run
 from server.functions import published
 from server.functions.auditing import Auditor
 from server.logs import set_up_logs
 from server.migrate import Migration
 from server.processes import PAGE_LOG, run_dev, run_web, run_worker, stop_on_signals
-from server.runtime import DATABASE, blobs_of, clock, open_database, open_runtime
+from server.runtime import DATABASE, blobs_of, clock, open_runtime
 from server.store.embedded import running_uri
 from server.store.embedded_errors import EmbeddedMongodError
 from server.store.gridfs import BlobVault
 from server.store.migrating import Migrations
 from server.store.mongo import MongoStore
+from server.store.opening import open_database
 from server.store.watch import DriverStuck
 from server.transfer.command import export_to, import_from
 from server.transfer.errors import TransferRefused
@@ -266,24 +268,14 @@ def main() -> int:
         settings = read_settings(os.environ, default_environment=environment)
         set_up_logs(settings.log_format, settings.log_level)
         ended = run(command(settings, arguments))
+    except* StoreUnavailable:
+        print(
+            "error: The database does not answer. What was done is kept: run this again when it does.", file=sys.stderr
+        )
     except* (ConfigurationError, DriverStuck, EmbeddedMongodError, TransferRefused) as group:
         for error in _leaves(group):
             print(f"error: {error}", file=sys.stderr)
     return ended
-
-
-def run(work: Awaitable[int]) -> int:
-    """Run to the end on the fastest loop there is."""
-
-    async def whole() -> int:
-        return await work
-
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.run(whole())
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(whole())
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

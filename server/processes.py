@@ -122,16 +122,18 @@ async def serving(settings: Settings, runtime: Runtime, listener: socket.socket)
                 timeout_graceful_shutdown=REQUEST_GRACE_S,
             )
         )
-        task = asyncio.create_task(server.serve(sockets=[listener]), name="web server")
-        beside = [asyncio.create_task(each) for each in (runtime.heartbeat(), runtime.fleet.run())]
-        try:
-            yield
-        finally:
-            server.should_exit = True
-            await task
-            for each in beside:
-                each.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+        async with (
+            asyncio.TaskGroup() as group
+        ):  # whoever of them fails is the end of all: nobody serves without a heartbeat
+            web = group.create_task(server.serve(sockets=[listener]), name="web server")
+            beside = [group.create_task(each) for each in (runtime.heartbeat(), runtime.fleet.run())]
+            try:
+                yield
+            finally:
+                server.should_exit = True
+                await asyncio.wait((web,))
+                for each in beside:
+                    each.cancel()
 
 
 @asynccontextmanager

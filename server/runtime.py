@@ -43,11 +43,11 @@ from server.queue_watch import QueueWatch
 from server.readings import Readings
 from server.registry import Registry
 from server.standing import Standing
-from server.store.connection import connect
-from server.store.embedded import EmbeddedMongod, running_uri
+from server.store.embedded import running_uri
 from server.store.gridfs import BlobVault
 from server.store.migrating import Migrations
 from server.store.mongo import MongoStore
+from server.store.opening import open_database
 from server.store.pulse import Pulse
 from server.store.tail import Tail
 from server.store.watch import watch_over
@@ -217,35 +217,11 @@ class Runtime:
 
 
 @asynccontextmanager
-async def open_database(
-    settings: Settings, trace: Tracing | None = None
-) -> AsyncIterator[AsyncMongoClient[dict[str, object]]]:
-    """A client of the configured deployment, or of an embedded one that lives as long as this context."""
-    listeners = () if trace is None else (trace.commands,)
-    if settings.mongodb_uri is not None:
-        async with connect(settings.mongodb_uri, listeners) as client:
-            yield client
-        return
-    async with (
-        EmbeddedMongod(settings.data_dir) as mongod,
-        connect(mongod.uri, listeners) as client,
-        asyncio.TaskGroup() as group,
-    ):
-        watch = group.create_task(
-            mongod.wait()
-        )  # it raises when the database cannot be kept alive: the end of everything
-        try:
-            yield client
-        finally:
-            watch.cancel()
-
-
-@asynccontextmanager
 async def open_runtime(settings: Settings, registry: Registry | None = None) -> AsyncIterator[Runtime]:
     """Everything but the web server and the job loop, with the feed running. Leaves nothing behind."""
     async with (
         open_tracing(settings, f"{socket.gethostname()}-{os.getpid()}") as trace,
-        open_database(settings, trace) as client,
+        open_database(settings, () if trace is None else (trace.commands,)) as client,
     ):
         store = MongoStore(client, client.get_default_database(DATABASE).name)
         if await Marker(client, blobs_of(store)).read() is not None:
@@ -280,14 +256,17 @@ async def open_runtime(settings: Settings, registry: Registry | None = None) -> 
                 yield runtime
             finally:
                 await runtime.background.drain(MUTATION_GRACE_S)
-                await runtime.hub.close()
-                await runtime.lab.close()
-                await runtime.limits.aclose()
                 is_heard = runtime.tail.is_open
                 for task in tasks:
                     task.cancel()
+                await asyncio.wait(
+                    tasks
+                )  # nothing is delivered to a hub that is closed, and no beat follows the farewell
                 if is_heard:
                     await runtime.pulse.stop()
+                await runtime.hub.close()
+                await runtime.lab.close()
+                await runtime.limits.aclose()
 
 
 async def _webhook_secrets(

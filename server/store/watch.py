@@ -62,5 +62,12 @@ async def _answers(client: Client) -> bool:
 
 
 async def _answers_anew(uri: str) -> bool:
-    async with AsyncMongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=int(PATIENCE_S * 500)) as another:
-        return await _answers(another)
+    try:
+        async with (
+            asyncio.timeout(2 * PATIENCE_S),
+            AsyncMongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=int(PATIENCE_S * 500)) as another,
+        ):
+            return await _answers(another)
+    except (PyMongoError, TimeoutError):  # no name server, for one: then nobody can tell
+        heed_cancellation()
+        return False
